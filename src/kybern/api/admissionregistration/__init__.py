@@ -1,0 +1,1 @@
+"""The admissionregistration group: generated types, and the rules written by hand."""

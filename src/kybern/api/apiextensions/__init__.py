@@ -1,0 +1,1 @@
+"""The apiextensions group: generated types, and the rules written by hand."""

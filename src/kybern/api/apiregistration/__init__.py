@@ -1,0 +1,1 @@
+"""The apiregistration group: generated types, and the rules written by hand."""

@@ -1,0 +1,1 @@
+"""The apps group: generated types, and the rules written by hand."""

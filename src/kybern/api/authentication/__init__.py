@@ -1,0 +1,1 @@
+"""The authentication group: generated types, and the rules written by hand."""

@@ -1,0 +1,1 @@
+"""The authorization group: generated types, and the rules written by hand."""

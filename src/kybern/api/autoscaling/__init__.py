@@ -1,0 +1,1 @@
+"""The autoscaling group: generated types, and the rules written by hand."""

@@ -1,0 +1,1 @@
+"""The batch group: generated types, and the rules written by hand."""

@@ -1,0 +1,1 @@
+"""The certificates group: generated types, and the rules written by hand."""

@@ -1,0 +1,1 @@
+"""The coordination group: generated types, and the rules written by hand."""

@@ -1,0 +1,1 @@
+"""The core group: generated types, and the rules written by hand."""

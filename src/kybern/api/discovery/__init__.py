@@ -1,0 +1,1 @@
+"""The discovery group: generated types, and the rules written by hand."""

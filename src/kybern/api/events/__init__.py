@@ -1,0 +1,1 @@
+"""The events group: generated types, and the rules written by hand."""

@@ -1,0 +1,1 @@
+"""The flowcontrol group: generated types, and the rules written by hand."""

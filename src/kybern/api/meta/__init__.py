@@ -1,0 +1,1 @@
+"""The meta group: generated types, and the rules written by hand."""

@@ -1,0 +1,1 @@
+"""The networking group: generated types, and the rules written by hand."""

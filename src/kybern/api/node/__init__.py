@@ -1,0 +1,1 @@
+"""The node group: generated types, and the rules written by hand."""

@@ -1,0 +1,1 @@
+"""The policy group: generated types, and the rules written by hand."""

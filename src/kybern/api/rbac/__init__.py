@@ -1,0 +1,1 @@
+"""The rbac group: generated types, and the rules written by hand."""

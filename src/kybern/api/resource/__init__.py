@@ -1,0 +1,1 @@
+"""The resource group: generated types, and the rules written by hand."""

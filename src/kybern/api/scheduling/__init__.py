@@ -1,0 +1,1 @@
+"""The scheduling group: generated types, and the rules written by hand."""

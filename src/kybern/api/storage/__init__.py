@@ -1,0 +1,1 @@
+"""The storage group: generated types, and the rules written by hand."""
