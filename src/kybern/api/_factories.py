@@ -1,7 +1,8 @@
 """Zero values that are encoded although they are defaults.
 
 `omit_defaults` leaves out what `list`, `dict` or a literal default made. Upstream always writes
-required fields, so their zero values come from the functions here, which msgspec does not look into.
+required fields, so their zero values come from the functions here, which
+msgspec does not look into.
 """
 
 from __future__ import annotations
