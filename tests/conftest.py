@@ -1,0 +1,38 @@
+"""Fixtures for every test: how to run a coroutine.
+
+`virtual` runs it in simulated time (sleeps cost nothing), `live` on uvloop with real sockets.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+import pytest
+
+from kybern.lib.clock import run_virtual
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+
+@pytest.fixture
+def virtual() -> Callable[[Coroutine[Any, Any, Any]], Any]:
+    """Run a coroutine in virtual time."""
+    return run_virtual
+
+
+@pytest.fixture
+def live() -> Callable[[Coroutine[Any, Any, Any]], Any]:
+    """Run a coroutine on the event loop that the program uses, at most 20 seconds."""
+    import uvloop
+
+    def run(main: Coroutine[Any, Any, Any]) -> Any:
+        async def limited() -> Any:
+            async with asyncio.timeout(20):
+                return await main
+
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            return runner.run(limited())
+
+    return run
