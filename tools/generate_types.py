@@ -262,7 +262,9 @@ class Module:
         return f"Field({', '.join(args)})"
 
     def map_type_of(self, schema):
-        """A struct may be atomic by its own schema (LabelSelector, SecretKeySelector)."""
+        """A struct may be atomic by its own schema (LabelSelector), also as item of a `map` list."""
+        if schema.get("x-kubernetes-list-type") == "map":
+            schema = schema["items"]
         ref = schema.get("$ref") or next(
             (s["$ref"] for s in schema.get("allOf", schema.get("oneOf", ())) if "$ref" in s), None
         )

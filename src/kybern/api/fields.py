@@ -30,7 +30,8 @@ class Field:
         strategy: `merge`, `replace`, `retainKeys`, or several joined by a comma; "" is replace.
         list_type: `atomic`, `set` or `map`, for server-side apply; "" is atomic.
         list_keys: the keys of a `map` list.
-        map_type: `atomic` or "" (granular), for maps and structs.
+        map_type: `atomic` or "" (granular), for maps and structs, and for the items of a `map`
+            list (`ownerReferences`).
     """
 
     __slots__ = (

@@ -237,7 +237,7 @@ class ValidatingAdmissionPolicySpec(
     matchConstraints: Annotated[MatchResources | None, Field(2, "message", map_type="atomic")] = None
     paramKind: Annotated[ParamKind | None, Field(1, "message", map_type="atomic")] = None
     validations: Annotated[list[Validation] | None, Field(3, "message", list_type="atomic")] = None
-    variables: Annotated[list[Variable] | None, Field(7, "message", merge_key="name", strategy="merge", list_type="map", list_keys=("name",))] = None
+    variables: Annotated[list[Variable] | None, Field(7, "message", merge_key="name", strategy="merge", list_type="map", map_type="atomic", list_keys=("name",))] = None
 
 
 class ValidatingAdmissionPolicyStatus(

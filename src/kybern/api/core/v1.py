@@ -1793,7 +1793,7 @@ class PodSpec(
     hostUsers: Annotated[bool | None, Field(37, "bool")] = None
     hostname: Annotated[str | None, Field(16, "string")] = None
     hostnameOverride: Annotated[str | None, Field(41, "string")] = None
-    imagePullSecrets: Annotated[list[LocalObjectReference] | None, Field(15, "message", merge_key="name", strategy="merge", list_type="map", list_keys=("name",))] = None
+    imagePullSecrets: Annotated[list[LocalObjectReference] | None, Field(15, "message", merge_key="name", strategy="merge", list_type="map", map_type="atomic", list_keys=("name",))] = None
     initContainers: Annotated[list[Container] | None, Field(20, "message", merge_key="name", strategy="merge", list_type="map", list_keys=("name",))] = None
     nodeName: Annotated[str | None, Field(10, "string")] = None
     nodeSelector: Annotated[dict[str, str] | None, Field(7, "string", map_type="atomic")] = None
@@ -2109,7 +2109,7 @@ class ServiceAccount(
     metadata: Annotated[meta.ObjectMeta, Field(1, "message")] = field(default_factory=meta.ObjectMeta)
     automountServiceAccountToken: Annotated[bool | None, Field(4, "bool")] = None
     imagePullSecrets: Annotated[list[LocalObjectReference] | None, Field(3, "message", list_type="atomic")] = None
-    secrets: Annotated[list[ObjectReference] | None, Field(2, "message", merge_key="name", strategy="merge", list_type="map", list_keys=("name",))] = None
+    secrets: Annotated[list[ObjectReference] | None, Field(2, "message", merge_key="name", strategy="merge", list_type="map", map_type="atomic", list_keys=("name",))] = None
 
 
 class ServiceAccountList(

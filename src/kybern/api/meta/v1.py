@@ -190,7 +190,7 @@ class ObjectMeta(
     managedFields: Annotated[list[ManagedFieldsEntry] | None, Field(17, "message", list_type="atomic")] = None
     name: Annotated[str | None, Field(1, "string")] = None
     namespace: Annotated[str | None, Field(3, "string")] = None
-    ownerReferences: Annotated[list[OwnerReference] | None, Field(13, "message", merge_key="uid", strategy="merge", list_type="map", list_keys=("uid",))] = None
+    ownerReferences: Annotated[list[OwnerReference] | None, Field(13, "message", merge_key="uid", strategy="merge", list_type="map", map_type="atomic", list_keys=("uid",))] = None
     resourceVersion: Annotated[str | None, Field(6, "string")] = None
     selfLink: Annotated[str | None, Field(4, "string")] = None
     uid: Annotated[str | None, Field(5, "string")] = None
