@@ -1,0 +1,126 @@
+"""How a bad value is printed inside an error message.
+
+In:   a value of an API object: a scalar, a list, a map or a Struct.
+Out:  the text an upstream API server would print for it.
+By:   `api.field_path`.
+
+Scalars print plainly, strings quoted, everything else as JSON. Upstream encodes its *internal*
+types here, which have no JSON names: their fields appear under the names of the Go source, all of
+them, also the empty ones. Types of the meta group are shared and do have JSON names.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any, Final
+
+import msgspec
+
+# Go initialisms in field names; every other name only has its first letter raised.
+GO_NAMES: Final = {
+    "uid": "UID",
+    "tty": "TTY",
+    "fqdn": "FQDN",
+    "csi": "CSI",
+    "nfs": "NFS",
+    "iscsi": "ISCSI",
+    "rbd": "RBD",
+    "fc": "FC",
+    "cephfs": "CephFS",
+    "gcePersistentDisk": "GCEPersistentDisk",
+    "awsElasticBlockStore": "AWSElasticBlockStore",
+    "externalIPs": "ExternalIPs",
+    "httpGet": "HTTPGet",
+    "tcpSocket": "TCPSocket",
+    "grpc": "GRPC",
+    "httpHeaders": "HTTPHeaders",
+    "dnsPolicy": "DNSPolicy",
+    "dnsConfig": "DNSConfig",
+    "fsGroup": "FSGroup",
+    "fsType": "FSType",
+    "ip": "IP",
+    "apiGroup": "APIGroup",
+    "apiGroups": "APIGroups",
+    "apiVersion": "APIVersion",
+    "ipBlock": "IPBlock",
+    "cidr": "CIDR",
+    "http": "HTTP",
+    "tls": "TLS",
+    "url": "URL",
+    "caBundle": "CABundle",
+}
+
+# Python's spelling of a few characters which Go's strconv.Quote escapes by name.
+ESCAPES: Final = {
+    '"': '\\"',
+    "\\": "\\\\",
+    "\a": "\\a",
+    "\b": "\\b",
+    "\f": "\\f",
+    "\n": "\\n",
+    "\r": "\\r",
+    "\t": "\\t",
+    "\v": "\\v",
+}
+
+
+def quote(text: str) -> str:
+    """`text` in double quotes, escaped as Go's `%q` does."""
+    if text.isascii() and text.isprintable() and '"' not in text and "\\" not in text:
+        return f'"{text}"'
+    return f'"{"".join(_escape(char) for char in text)}"'
+
+
+def _escape(char: str) -> str:
+    if char in ESCAPES:
+        return ESCAPES[char]
+    if char.isprintable():
+        return char
+    code = ord(char)
+    if code < 0x20 or code == 0x7F:
+        return f"\\x{code:02x}"
+    return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
+
+
+def render(value: Any) -> str:
+    """The value as it stands after `Invalid value: `."""
+    if value is None:
+        return '"null"'
+    if isinstance(value, str):
+        return quote(value)
+    if isinstance(value, bool):
+        return "true" if value else "false"
+    if isinstance(value, int):
+        return str(value)
+    return _json(_plain(value))
+
+
+def _json(tree: Any) -> str:
+    """JSON as Go encodes it: compact, with the characters special to HTML escaped."""
+    text = json.dumps(tree, separators=(",", ":"), ensure_ascii=False)
+    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
+
+
+def _plain(value: Any) -> Any:
+    if isinstance(value, msgspec.Struct):
+        if type(value).__module__.startswith("kybern.api.meta."):
+            return _plain(msgspec.to_builtins(value))
+        return _internal(value)
+    if isinstance(value, dict):
+        return {key: _plain(value[key]) for key in sorted(value)}
+    if isinstance(value, list | tuple):
+        return [_plain(item) for item in value]
+    return value
+
+
+def _internal(value: msgspec.Struct) -> dict[str, Any]:
+    """Every field of the Struct under its Go name, in the order of the field numbers."""
+    from kybern.api.fields import fields_of  # only wanted on the way to an error
+
+    fields = sorted(fields_of(type(value)).values(), key=lambda field: field.number)
+    return {
+        GO_NAMES.get(field.name, field.name[:1].upper() + field.name[1:]): _plain(
+            getattr(value, field.attr)
+        )
+        for field in fields
+    }
