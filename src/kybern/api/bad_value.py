@@ -117,7 +117,7 @@ def _internal(value: msgspec.Struct) -> dict[str, Any]:
     """Every field of the Struct under its Go name, in the order of the field numbers."""
     from kybern.api.fields import fields_of  # only wanted on the way to an error
 
-    fields = sorted(fields_of(type(value)).values(), key=lambda field: field.number)
+    fields = sorted(fields_of(type(value)).values(), key=lambda field: field.meta.number)
     return {
         GO_NAMES.get(field.name, field.name[:1].upper() + field.name[1:]): _plain(
             getattr(value, field.attr)

@@ -52,11 +52,11 @@ IMMUTABLE: Final = "field is immutable"
 class Path:
     """A place in an object: `Path("spec") / "containers"` and then `[0]` for an item or a key."""
 
-    __slots__ = ("_parent", "_part")
+    __slots__ = ("parent", "part")
 
     def __init__(self, part: str | int, parent: Path | None = None) -> None:
-        self._part = part
-        self._parent = parent
+        self.part = part
+        self.parent = parent
 
     def __truediv__(self, name: str) -> Path:
         """The field `name` of this place."""
@@ -70,14 +70,14 @@ class Path:
         parts: list[str] = []
         place: Path | None = self
         while place is not None:
-            part = place._part
+            part = place.part
             if isinstance(part, int):
                 parts.append(f"[{part}]")
-            elif place._parent is None or part.startswith("["):
+            elif place.parent is None or part.startswith("["):
                 parts.append(part)
             else:
                 parts.append(f".{part}")
-            place = place._parent
+            place = place.parent
         return "".join(reversed(parts))
 
     def __repr__(self) -> str:
@@ -147,7 +147,8 @@ def type_invalid(path: Path | None, value: Any, detail: str) -> Problem:
 def not_supported(path: Path | None, value: Any, supported: Iterable[str] = ()) -> Problem:
     """A value is not one of the enumerated ones; they are named in the order given."""
     known = ", ".join(bad_value.quote(each) for each in supported)
-    return Problem(NOT_SUPPORTED, _place(path), value, f"supported values: {known}" if known else "")
+    detail = f"supported values: {known}" if known else ""
+    return Problem(NOT_SUPPORTED, _place(path), value, detail)
 
 
 def duplicate(path: Path | None, value: Any) -> Problem:

@@ -211,9 +211,7 @@ def config_key(text: str) -> tuple[str, ...]:
     """A key of a ConfigMap or Secret, which must also do as a file name."""
     found = _bounded(text, SUBDOMAIN_MAX)
     if not _config_key(text):
-        told = regex(
-            CONFIG_KEY_SENTENCE, CONFIG_KEY_FORMAT, "key.name", "KEY_NAME", "key-name"
-        )
+        told = regex(CONFIG_KEY_SENTENCE, CONFIG_KEY_FORMAT, "key.name", "KEY_NAME", "key-name")
         found = (*found, told)
     return found + _not_upwards(text)
 
