@@ -1,0 +1,121 @@
+"""Bring scalars to their one spelling: quantities, times.
+
+In:   an object that msgspec has decoded.
+Out:  the same object, with `1000m` as `1` and any RFC 3339 time as UTC with whole seconds.
+By:   the codec, on everything a client sends.
+
+Visitors are compiled per Struct and skip what holds no such scalar, so that a ConfigMap costs one
+look at its metadata. They change in place: what was decoded is ours.
+"""
+
+from __future__ import annotations
+
+import datetime
+import re
+from typing import TYPE_CHECKING, Any
+
+from kybern.api import quantity
+from kybern.api.fields import FieldInfo, Shape, fields_of
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Visit = Callable[[Any], None]
+    Canon = Callable[[str], str]
+
+_SECONDS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\dZ").fullmatch
+_MICROS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z").fullmatch
+_RFC3339 = re.compile(
+    r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)"
+).fullmatch
+
+
+def time(text: str) -> str:
+    """Return a metav1.Time as upstream writes it; ValueError when it is none."""
+    return text if _SECONDS(text) else _parse(text).strftime("%Y-%m-%dT%H:%M:%SZ")
+
+
+def micro_time(text: str) -> str:
+    """Return a metav1.MicroTime as upstream writes it; ValueError when it is none."""
+    return text if _MICROS(text) else _parse(text).strftime("%Y-%m-%dT%H:%M:%S.%fZ")
+
+
+def _parse(text: str) -> datetime.datetime:
+    match = _RFC3339(text)
+    if match is None:
+        layout = "2006-01-02T15:04:05Z07:00"
+        raise ValueError(f'parsing time "{text}" as "{layout}": cannot parse "{text}" as "2006"')
+    *parts, fraction, zone = match.groups()
+    micros = int((fraction or "0")[:6].ljust(6, "0"))
+    offset = datetime.timedelta()
+    if zone not in "Zz":
+        sign = -1 if zone[0] == "-" else 1
+        offset = sign * datetime.timedelta(hours=int(zone[1:3]), minutes=int(zone[4:]))
+    try:
+        moment = datetime.datetime(*(int(p) for p in parts), micros, datetime.UTC)  # type: ignore[arg-type, misc]
+    except ValueError as error:
+        raise ValueError(f'parsing time "{text}": {error}') from None
+    return moment - offset
+
+
+def normalise(obj: Any) -> None:
+    """Bring the scalars of an object to their canonical spelling, in place.
+
+    Raises:
+        ValueError: a quantity or time that is none; the text is upstream's.
+    """
+    visit = _visitor(type(obj))
+    if visit is not None:
+        visit(obj)
+
+
+_CANON: dict[str, Canon] = {"Quantity": quantity.canonical, "Time": time, "MicroTime": micro_time}
+_visitors: dict[type, Visit | None] = {}
+
+
+def _visitor(struct: type) -> Visit | None:
+    if struct in _visitors:
+        return _visitors[struct]
+    _visitors[struct] = None  # recursive types hold no such scalars; a test walks all kinds
+    steps = [step for info in fields_of(struct).values() if (step := _step(info))]
+    _visitors[struct] = _compile(tuple(steps)) if steps else None
+    return _visitors[struct]
+
+
+def _compile(steps: tuple[tuple[str, Visit | Canon, int], ...]) -> Visit:
+    def visit(obj: Any) -> None:
+        for attr, act, how in steps:
+            value = getattr(obj, attr)
+            if value is None:
+                continue
+            if how == 0:
+                act(value)
+            elif how == 1:
+                for item in value:
+                    act(item)
+            elif how == 2:
+                for item in value.values():
+                    act(item)
+            elif how == 3:
+                if value:  # the zero Quantity of a required field is filled in elsewhere
+                    setattr(obj, attr, act(value))
+            elif how == 4:
+                for key, item in value.items():
+                    value[key] = act(item)
+            else:
+                value[:] = [act(item) for item in value]
+
+    return visit
+
+
+def _step(info: FieldInfo) -> tuple[str, Visit | Canon, int] | None:
+    canon = _CANON.get(info.meta.wire)
+    if canon is not None and info.element is None:
+        how = {Shape.MAP: 4, Shape.LIST: 5}.get(info.shape, 3)
+        return info.attr, canon, how
+    if info.element is None:
+        return None
+    inner = _visitor(info.element)
+    if inner is None:
+        return None
+    return info.attr, inner, {Shape.LIST: 1, Shape.MAP: 2}.get(info.shape, 0)
