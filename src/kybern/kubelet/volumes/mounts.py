@@ -1,0 +1,76 @@
+"""mount(2) and umount2(2), which Python does not wrap.
+
+In:   paths and options.
+Out:  a changed mount table, or OSError with the kernel's errno.
+By:   the memory-backed volumes, sub-paths, and the check which snapshotter this machine can use.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import functools
+import os
+from pathlib import Path
+
+MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
+MS_BIND, MS_REC, MS_PRIVATE, MS_SHARED = 4096, 16384, 1 << 18, 1 << 20
+MNT_DETACH = 2
+
+
+@functools.cache
+def _libc() -> ctypes.CDLL:
+    return ctypes.CDLL(None, use_errno=True)
+
+
+def mount(source: str, target: str, kind: str, flags: int = 0, options: str = "") -> None:
+    """Mount `source` on `target`.
+
+    Raises:
+        OSError: what the kernel answered.
+    """
+    data = options.encode() if options else None
+    code = _libc().mount(
+        source.encode(), os.fsencode(target), kind.encode(), ctypes.c_ulong(flags), data
+    )
+    if code != 0:
+        errno = ctypes.get_errno()
+        raise OSError(errno, os.strerror(errno), target)
+
+
+def unmount(target: str, *, lazily: bool = True) -> None:
+    """Unmount what is mounted on `target`; nothing happens when nothing is.
+
+    Raises:
+        OSError: the kernel refused for another reason than "not mounted".
+    """
+    code = _libc().umount2(os.fsencode(target), ctypes.c_int(MNT_DETACH if lazily else 0))
+    if code != 0:
+        errno = ctypes.get_errno()
+        if errno not in (22, 2):  # EINVAL: not a mount point; ENOENT: already gone
+            raise OSError(errno, os.strerror(errno), target)
+
+
+def mounts_below(directory: str) -> list[str]:
+    """Return the mount points at or below a directory, deepest first."""
+    root = os.path.realpath(directory)
+    found = []
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+        point = _unescape(line.split(" ", 5)[4])
+        if point == root or point.startswith(root + "/"):
+            found.append(point)
+    # Stacked mounts are listed in order; the last one has to go first.
+    return sorted(reversed(found), key=len, reverse=True)
+
+
+def unmount_below(directory: str) -> None:
+    """Unmount everything at or below a directory."""
+    for point in mounts_below(directory):
+        unmount(point)
+
+
+def _unescape(text: str) -> str:
+    if "\\" not in text:
+        return text
+    for code, char in (("\\040", " "), ("\\011", "\t"), ("\\012", "\n"), ("\\134", "\\")):
+        text = text.replace(code, char)
+    return text
