@@ -1,1 +1,15 @@
-"""Kybern."""
+"""Revisions: everything that survives a restart.
+
+A write goes down: objects (`Store`) -> kv/ (an engine: memory, SQLite) -> the disk. What it
+became comes back up as an `Event`: engine -> objects -> watch_cache -> watchers, and only then
+is the write answered. Reads never go down: the current state and the recent past are in memory,
+as bytes that are ready to be sent.
+
+    interface    what travels (Entry, Event, Listing) and the bad news; the promises, in words
+    objects      `Store`: what the API server holds
+    watch_cache  the recent past of one collection and its watchers
+    keys         where each resource lives, as upstream lays it out
+    kv/          the engines, behind one Protocol
+
+Nothing in here knows what a pod is: an object is a key and JSON bytes.
+"""

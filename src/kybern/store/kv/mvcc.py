@@ -1,0 +1,162 @@
+"""What a write means; pure.
+
+In:   writes, and what became of them on the medium.
+Out:  the event each write is, with its revision, or why it cannot be.
+By:   every engine.
+
+A resourceVersion is the revision of the write that made the object: one counter for the whole
+store, starting after `FIRST_REVISION`, one more for each write, deletions included.
+
+Writes are planned before they are durable: `current` is what is committed, `ahead` what will be
+when everything planned is. A write is judged by the latter, so that writes to one key which
+travel together see each other.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kybern.store.interface import (
+    ADDED,
+    DELETED,
+    FIRST_REVISION,
+    MODIFIED,
+    Compacted,
+    Entry,
+    Event,
+    FutureRevision,
+    KeyExists,
+    KeyMissing,
+    Listing,
+    Mismatch,
+)
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+
+class State:
+    """Everything that is, and what will be when the planned writes are committed."""
+
+    __slots__ = ("ahead", "compacted", "current", "planned_revision", "revision")
+
+    def __init__(
+        self,
+        current: dict[str, Entry] | None = None,
+        revision: int = FIRST_REVISION,
+        compacted: int = FIRST_REVISION,
+    ) -> None:
+        self.current: dict[str, Entry] = {} if current is None else current
+        self.revision = revision
+        self.compacted = compacted
+        self.ahead: dict[str, Event] = {}
+        """The latest planned, not yet committed event of each key."""
+        self.planned_revision = revision
+
+    def create(self, key: str, data: bytes, expires: float = 0.0) -> Event:
+        """Plan a new key; raises KeyExists."""
+        existing = self._latest(key)
+        if existing is not None:
+            raise KeyExists(key, existing)
+        revision = self.planned_revision + 1
+        return self._plan(Event(ADDED, Entry(key, revision, revision, data, expires), None))
+
+    def update(self, key: str, data: bytes, expected: int, expires: float = 0.0) -> Event:
+        """Plan a new value; raises KeyMissing, Mismatch."""
+        before = self._expected(key, expected)
+        entry = Entry(key, self.planned_revision + 1, before.created, data, expires)
+        return self._plan(Event(MODIFIED, entry, before))
+
+    def delete(self, key: str, expected: int) -> Event:
+        """Plan a deletion; raises KeyMissing, Mismatch."""
+        before = self._expected(key, expected)
+        entry = Entry(key, self.planned_revision + 1, before.created, before.data)
+        return self._plan(Event(DELETED, entry, before))
+
+    def committed(self, events: Iterable[Event]) -> None:
+        """Take planned events, in order, as done."""
+        current, ahead = self.current, self.ahead
+        for event in events:
+            entry = event.entry
+            key = entry.key
+            if event.type == DELETED:
+                del current[key]
+            else:
+                current[key] = entry
+            if ahead.get(key) is event:
+                del ahead[key]
+            self.revision = entry.revision
+
+    def forget_plans(self) -> None:
+        """Take everything planned and not committed as not happened."""
+        self.ahead.clear()
+        self.planned_revision = self.revision
+
+    def check_past(self, revision: int) -> None:
+        """Raise Compacted or FutureRevision unless the revision is known."""
+        if revision > self.revision:
+            raise FutureRevision(self.revision)
+        if revision < self.compacted:
+            raise Compacted(self.compacted)
+
+    def _plan(self, event: Event) -> Event:
+        self.planned_revision = event.entry.revision
+        self.ahead[event.entry.key] = event
+        return event
+
+    def _latest(self, key: str) -> Entry | None:
+        planned = self.ahead.get(key)
+        if planned is None:
+            return self.current.get(key)
+        return None if planned.type == DELETED else planned.entry
+
+    def _expected(self, key: str, expected: int) -> Entry:
+        before = self._latest(key)
+        if before is None:
+            raise KeyMissing(key)
+        if before.revision != expected:
+            raise Mismatch(key, before)
+        return before
+
+
+def before(events: Iterable[Event]) -> dict[str, Entry | None]:
+    """Return what was there before the events, for each key they touch; oldest event first."""
+    was: dict[str, Entry | None] = {}
+    for event in events:
+        if event.entry.key not in was:
+            was[event.entry.key] = event.previous
+    return was
+
+
+def listing(
+    current: dict[str, Entry],
+    was: dict[str, Entry | None],
+    revision: int,
+    prefix: str,
+    start_after: str = "",
+    limit: int = 0,
+) -> Listing:
+    """List the keys under a prefix as they were before the changes that `was` undoes."""
+    keys = sorted(
+        key
+        for key in (current.keys() - was.keys()).union(k for k, e in was.items() if e is not None)
+        if key.startswith(prefix) and key > start_after
+    )
+    wanted = keys[:limit] if limit else keys
+    entries = [was.get(key) or current[key] for key in wanted]
+    return Listing(entries, revision, len(keys) - len(wanted))
+
+
+def superseded(events: Sequence[Event]) -> int:
+    """Return how many bytes are only history once the events are committed."""
+    return sum(len(event.previous.held) for event in events if event.previous is not None)
+
+
+def prefix_end(prefix: str) -> str:
+    """Return the first key, in order, after all keys with the prefix; "" where there is none.
+
+    Keys are ordered as etcd orders them, by their UTF-8 bytes; for strings that is the order of
+    code points.
+    """
+    stem = prefix.rstrip("\U0010ffff")
+    return stem[:-1] + chr(ord(stem[-1]) + 1) if stem else ""
