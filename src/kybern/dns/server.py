@@ -1,0 +1,153 @@
+"""The DNS server: sockets in front of the resolver, and the API's news behind it.
+
+In:   UDP and TCP queries; Services and EndpointSlices.
+Out:  responses; `ready` is set once every address is bound and the zone is complete.
+By:   cmd, alone or with the kubelet and the proxy of the same node.
+
+Until the zone is complete, a name that is not yet known is answered SERVFAIL, which clients try
+again, and not NXDOMAIN, which they believe.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING, Any
+
+from kybern.api.core.v1 import Service
+from kybern.api.discovery.v1 import EndpointSlice
+from kybern.client.informer import Informers
+from kybern.dns import listen, records
+from kybern.dns.forward import Forwarder, ResolvConf
+from kybern.dns.resolve import Resolver
+from kybern.dns.zone import Zone
+from kybern.lib import logs
+from kybern.lib.tasks import Tasks
+
+if TYPE_CHECKING:
+    from kybern.client.informer import Informer
+    from kybern.client.rest import Client
+    from kybern.dns.config import DnsConfig
+
+log = logs.get("dns")
+
+SERVICE_LABEL = "kubernetes.io/service-name"
+BY_SERVICE = "dns/service"
+
+Key = tuple[str, str]
+
+
+class DnsServer:
+    """Answers for the cluster's names, and forwards the rest."""
+
+    def __init__(
+        self, config: DnsConfig, client: Client, *, informers: Informers | None = None
+    ) -> None:
+        """Make a server; `run` starts it.
+
+        Args:
+            config: where to listen and whom to forward to.
+            client: where Services come from.
+            informers: those shared with others in this process; its own when there are none.
+        """
+        self.config = config
+        self.ready = asyncio.Event()
+        self.addresses: tuple[listen.Address, ...] = ()
+        self._tasks = Tasks("dns", clock=client.clock)
+        self._informers = informers or Informers(client, self._tasks)
+        self._dirty: set[Key] = set()
+        own = (*config.cluster_ips, *(address.host for address in config.listen))
+        rng = random.SystemRandom()  # message ids must not be predictable
+        servers = (
+            (lambda: config.upstreams)
+            if config.upstreams
+            else ResolvConf(config.resolv_conf, client.clock)
+        )
+        self.zone = Zone(config.domain, ttl=config.ttl, server_addresses=config.cluster_ips)
+        self.forwarder = Forwarder(
+            servers, client.clock, rng, own_addresses=frozenset(own), keep=config.keep
+        )
+        self.resolver = Resolver(self.zone, self.forwarder, rng)
+        self._services: Informer[Service]
+        self._slices: Informer[EndpointSlice]
+
+    async def run(self) -> None:
+        """Serve for ever.
+
+        Raises:
+            OSError: an address cannot be bound.
+        """
+        listeners = listen.Listeners(self.resolver, self._tasks, self.config.max_waiting)
+        async with self._tasks, listeners:
+            self.addresses = await listeners.open(self.config.listen)
+            self._follow()
+            await self._services.wait_synced()
+            await self._slices.wait_synced()
+            self._refresh()
+            self.resolver.ready = True
+            self.ready.set()
+            log.info("serving", addresses=[str(a) for a in self.addresses], names=len(self.zone))
+            try:
+                await self.forwarder.find_loops(self.resolver.probe, self.resolver.probed)
+                await asyncio.get_running_loop().create_future()
+            finally:
+                self.ready.clear()
+                self.forwarder.close()
+
+    def statistics(self) -> dict[str, int]:
+        """Return what is known and what was asked."""
+        forwarder = self.forwarder
+        return {
+            **self.zone.statistics(),
+            **{f"answered_{code}": count for code, count in self.resolver.answered().items()},
+            "forwarded": forwarder.asked,
+            "forward_failures": forwarder.failed,
+            "forward_cache_hits": forwarder.hits,
+        }
+
+    # --- following the API -------------------------------------------------------------------
+
+    def _follow(self) -> None:
+        self._services = self._informers.of(Service)
+        self._slices = self._informers.of(EndpointSlice, indexers={BY_SERVICE: _service_of})
+        self._services.on_change(self._service_changed)
+        self._slices.on_change(self._slice_changed)
+
+    def _service_changed(self, service: Service) -> None:
+        self._mark((service.metadata.namespace or "", service.metadata.name or ""))
+
+    def _slice_changed(self, slice_: EndpointSlice) -> None:
+        namespace = slice_.metadata.namespace or ""
+        name = (slice_.metadata.labels or {}).get(SERVICE_LABEL, "")
+        service = self._services.get(namespace, name) if name else None
+        # Endpoints make names only for headless services; the others come and go unseen.
+        if service is not None and service.spec.clusterIP == records.NONE:
+            self._mark((namespace, name))
+
+    def _mark(self, key: Key) -> None:
+        if not self._dirty:
+            asyncio.get_running_loop().call_soon(self._refresh)
+        self._dirty.add(key)
+
+    def _refresh(self) -> None:
+        """Bring the zone up to date with every service that changed since the last time."""
+        dirty, self._dirty = self._dirty, set()
+        for key in dirty:
+            service = self._services.get(*key)
+            if service is None:
+                self.zone.remove(key)
+                continue
+            slices = sorted(
+                self._slices.by_index(BY_SERVICE, "/".join(key)),
+                key=lambda each: each.metadata.name or "",
+            )
+            try:
+                self.zone.apply(key, records.of_service(service, slices, self.zone.domain))
+            except ValueError as error:
+                # One unusable address must not cost the other services their names.
+                log.warning("service has no usable records", service=key, reason=str(error))
+
+
+def _service_of(slice_: Any) -> list[str]:
+    name = (slice_.metadata.labels or {}).get(SERVICE_LABEL)
+    return [f"{slice_.metadata.namespace}/{name}"] if name else []
