@@ -1,0 +1,71 @@
+"""The little that the command line asks the API server itself.
+
+In:   a Directory with the administrator's kubeconfig, and a path.
+Out:  an answer, or a stream of watch events. Everything else is kubectl's.
+By:   the verbs `up` and `status`. Synchronous: a verb does one thing at a time.
+"""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from kybern.cluster.directory import Directory
+    from kybern.cluster.settings import Settings
+
+
+class Answer(NamedTuple):
+    """Status code and body."""
+
+    status: int
+    body: bytes
+
+    @property
+    def text(self) -> str:
+        """The body as text."""
+        return self.body.decode("utf-8", "replace").strip()
+
+    def json(self) -> Any:
+        """The body as a tree; ValueError when it is not JSON."""
+        return json.loads(self.body)
+
+
+def connect(directory: Directory, settings: Settings, timeout: float) -> http.client.HTTPSConnection:
+    """Return a connection as the administrator."""
+    context = ssl.create_default_context(cafile=str(directory.pki / "ca.crt"))
+    context.load_cert_chain(directory.pki / "admin.crt", directory.pki / "admin.key")
+    return http.client.HTTPSConnection("127.0.0.1", settings.port, timeout=timeout, context=context)
+
+
+def get(directory: Directory, settings: Settings, path: str, timeout: float = 5.0) -> Answer:
+    """Ask once; OSError when nobody answers."""
+    connection = connect(directory, settings, timeout)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        return Answer(response.status, response.read())
+    except http.client.HTTPException as error:
+        raise OSError(f"broken answer: {error!r}") from None
+    finally:
+        connection.close()
+
+
+def watch(
+    directory: Directory, settings: Settings, path: str, timeout: float
+) -> Iterator[dict[str, Any]]:
+    """Yield the events of a watch until the server ends it; OSError after silence."""
+    connection = connect(directory, settings, timeout)
+    try:
+        connection.request("GET", path)
+        response = connection.getresponse()
+        if response.status != 200:
+            raise OSError(f"the watch was refused: {response.read(300)!r}")
+        while line := response.readline():
+            yield json.loads(line)
+    finally:
+        connection.close()

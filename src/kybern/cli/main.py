@@ -1,0 +1,134 @@
+"""The `kybern` command: the list of verbs, and what happens to their failures."""
+
+from __future__ import annotations
+
+import os
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from kybern.cli.errors import Failed
+from kybern.cluster import directory
+
+app = typer.Typer(
+    name="kybern",
+    help="Kubernetes, written in Python: a whole cluster in one command.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+images = typer.Typer(name="image", help="Put images into the nodes.", no_args_is_help=True)
+app.add_typer(images)
+
+DataDir = Annotated[
+    Path | None,
+    typer.Option("--data-dir", metavar="DIR", help="All state; /var/lib/kybern when you are root."),
+]
+
+
+def _directory(path: Path | None) -> directory.Directory:
+    chosen = path or os.environ.get("KYBERN_DATA_DIR") or directory.default()
+    return directory.Directory(Path(chosen).absolute())
+
+
+@app.command()
+def up(
+    data_dir: DataDir = None,
+    port: Annotated[int, typer.Option(help="Port of the API server.")] = 6443,
+    store: Annotated[str, typer.Option(help="sqlite (a file in DIR) or memory.")] = "sqlite",
+    control_plane_only: Annotated[
+        bool, typer.Option("--control-plane-only", help="No node: no root, no containerd needed.")
+    ] = False,
+    runtime_endpoint: Annotated[
+        str, typer.Option(metavar="SOCKET", help="Use this CRI runtime, not our own containerd.")
+    ] = "",
+    token: Annotated[
+        str, typer.Option(help="A static bearer token of system:masters, for scripts.")
+    ] = "",
+    nodes: Annotated[int, typer.Option(help="Nodes on this machine; more than one is to come.")] = 1,
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Stay, log to the terminal, stop on Ctrl-C.")
+    ] = False,
+) -> None:
+    """Start a cluster on this machine; return when its node is Ready."""
+    from kybern.cli.verbs.up import Request, run
+
+    request = Request(
+        port=port, store=store, control_plane_only=control_plane_only,
+        runtime_endpoint=runtime_endpoint, token=token, nodes=nodes, foreground=foreground,
+    )  # fmt: skip
+    run(_directory(data_dir), request)
+
+
+@app.command()
+def down(
+    data_dir: DataDir = None,
+    purge: Annotated[bool, typer.Option("--purge", help="Remove the data too.")] = False,
+) -> None:
+    """Stop the cluster and its containers. Data stays."""
+    from kybern.cli.verbs.down import run
+
+    run(_directory(data_dir), purge=purge)
+
+
+@app.command()
+def status(data_dir: DataDir = None) -> None:
+    """Show what runs where, since when, and how it is."""
+    from kybern.cli.verbs.status import run
+
+    raise typer.Exit(run(_directory(data_dir)))
+
+
+@app.command()
+def kubeconfig(data_dir: DataDir = None) -> None:
+    """Print the kubeconfig of the administrator."""
+    from kybern.cli.verbs.kubeconfig import run
+
+    run(_directory(data_dir))
+
+
+@images.command("load")
+def image_load(
+    files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="docker save or OCI.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Put image archives into every node."""
+    from kybern.cli.verbs.image import load
+
+    load(_directory(data_dir), files)
+
+
+def version(show: bool) -> None:
+    """Print the versions and leave."""
+    if show:
+        from importlib.metadata import version as of
+
+        typer.echo(f"kybern {of('kybern')} (Kubernetes v1.36)")
+        raise typer.Exit
+
+
+@app.callback()
+def _options(
+    _version: Annotated[
+        bool, typer.Option("--version", callback=version, is_eager=True, help="Print the version.")
+    ] = False,
+) -> None:
+    """Kubernetes, written in Python: a whole cluster in one command."""
+
+
+def main() -> None:
+    """Run a verb; a failure is one sentence and exit code 1, never a traceback."""
+    try:
+        app()
+    except Failed as failure:
+        sys.stderr.write(f"kybern: {failure}\n")
+        raise SystemExit(1) from None
+    except KeyboardInterrupt:
+        sys.stderr.write("kybern: interrupted.\n")
+        raise SystemExit(130) from None
+    except BrokenPipeError:
+        raise SystemExit(0) from None

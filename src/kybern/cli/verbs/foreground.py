@@ -1,0 +1,55 @@
+"""`kybern up --foreground`: stay, show the logs, stop everything on Ctrl-C."""
+
+from __future__ import annotations
+
+import signal
+import sys
+import time
+from typing import TYPE_CHECKING, Any
+
+from kybern.cli.output.progress import say
+from kybern.cluster import processes
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kybern.cluster.directory import Directory
+
+INTERVAL = 0.25  # seconds between looks at the logs
+
+
+class _StopError(Exception):
+    """Somebody asked us to stop."""
+
+
+def follow(directory: Directory) -> None:
+    """Print what the processes log until interrupted or until the supervisor is gone."""
+
+    def interrupt(*_: Any) -> None:
+        raise _StopError
+
+    signal.signal(signal.SIGINT, interrupt)
+    signal.signal(signal.SIGTERM, interrupt)
+    offsets: dict[Path, int] = {}
+    try:
+        while processes.find(directory) is not None:
+            _print_news(directory, offsets)
+            time.sleep(INTERVAL)
+        say("The supervisor is gone.")
+    except _StopError:
+        say("Stopping …")
+        processes.stop(directory)
+    _print_news(directory, offsets)
+
+
+def _print_news(directory: Directory, offsets: dict[Path, int]) -> None:
+    for path in sorted(directory.logs.glob("*.log")):
+        size = path.stat().st_size
+        start = offsets.get(path, size)  # what was there before we came is old news
+        if size > start:
+            with path.open("rb") as file:
+                file.seek(start)
+                text = file.read(size - start).decode("utf-8", "replace")
+            sys.stdout.writelines(f"{path.stem}: {line}\n" for line in text.splitlines())
+            sys.stdout.flush()
+        offsets[path] = size

@@ -1,0 +1,113 @@
+"""What a cluster was told when it was started, in one frozen value.
+
+In:   the flags of `kybern up` and what `slots.py` chose; later the file in the data directory.
+Out:  Settings, checked.
+By:   `cli/verbs/up.py` writes it, every program in `cmd/` reads it.
+"""
+
+import ipaddress
+import os
+from pathlib import Path
+
+import msgspec
+
+
+class SettingsError(Exception):
+    """The settings cannot work; the message says what to change."""
+
+
+class Settings(msgspec.Struct, frozen=True, kw_only=True):
+    """A cluster on this machine.
+
+    Attributes:
+        data_dir: where everything lives.
+        slot: which of the machine's non-overlapping networks this cluster has; see `slots.py`.
+        port: TCP port of the API server.
+        store: `sqlite` or `memory`.
+        token: static bearer token of a `system:masters` user; "" for none.
+        control_plane_only: no kubelet, proxy, DNS and containerd.
+        runtime_endpoint: socket of a CRI runtime that is not ours; "" for our own containerd.
+        node_name: name of the node; upstream's rules for host names.
+        node_ip: address under which pods and the API server reach the node.
+        service_cidr: network of ClusterIPs; its first address is the API server's.
+        pod_cidr: network of the node's pods.
+        cluster_domain: suffix of all names.
+        dns_ip: ClusterIP of DNS.
+        dns_port: port of the node at which our DNS server listens.
+        kubelet_port: port of the kubelet's server.
+        bridge: network device of the pods.
+        nft_table: name of the table with the proxy's rules.
+    """
+
+    data_dir: str
+    slot: int = 0
+    port: int = 6443
+    store: str = "sqlite"
+    token: str = ""
+    control_plane_only: bool = False
+    runtime_endpoint: str = ""
+    node_name: str = ""
+    node_ip: str = "127.0.0.1"
+    service_cidr: str = "10.96.0.0/16"
+    pod_cidr: str = "10.244.0.0/24"
+    cluster_domain: str = "cluster.local"
+    dns_ip: str = "10.96.0.10"
+    dns_port: int = 10053
+    kubelet_port: int = 10250
+    bridge: str = "kybern0"
+    nft_table: str = "kybern"
+
+    def check(self) -> list[str]:
+        """Return what is wrong, one sentence each."""
+        problems = []
+        if not 1 <= self.port <= 65535:
+            problems.append(f"--port {self.port} is not a port: use a number from 1 to 65535.")
+        scheme = self.store.split(":", 1)[0]
+        if scheme not in ("sqlite", "memory"):
+            problems.append(
+                f"--store {self.store} is not supported yet: use sqlite (a file in the data "
+                "directory, the default) or memory."
+            )
+        if self.token and (len(self.token) < 8 or not self.token.isprintable()):
+            problems.append("--token is too weak: use at least 8 printable characters.")
+        return problems
+
+    @property
+    def kubernetes_ip(self) -> str:
+        """ClusterIP of `default/kubernetes`."""
+        return str(ipaddress.ip_network(self.service_cidr)[1])
+
+    @property
+    def server(self) -> str:
+        """URL of the API server for programs on this machine."""
+        return f"https://127.0.0.1:{self.port}"
+
+
+def save(settings: Settings, path: Path) -> None:
+    """Write the file, all of it or nothing; it holds the token, so only the owner reads it."""
+    part = path.with_name(path.name + ".part")
+    descriptor = os.open(part, os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+    with os.fdopen(descriptor, "wb") as file:
+        file.write(msgspec.json.format(msgspec.json.encode(settings), indent=2))
+        file.flush()
+        os.fsync(file.fileno())
+    part.replace(path)
+
+
+def load(path: Path) -> Settings:
+    """Read the file.
+
+    Raises:
+        SettingsError: there is none, or it is damaged.
+    """
+    try:
+        return msgspec.json.decode(path.read_bytes(), type=Settings)
+    except FileNotFoundError:
+        raise SettingsError(
+            f"there is no cluster in {path.parent}: start one with `kybern up`."
+        ) from None
+    except msgspec.DecodeError as error:
+        raise SettingsError(
+            f"{path} is damaged ({error}): restore it from a backup, or remove the cluster and its "
+            f"data with `kybern down --purge --data-dir {path.parent}`."
+        ) from None

@@ -1,0 +1,121 @@
+"""Networks and ports that no other cluster on this machine uses.
+
+In:   what the operating system says is taken, and the marks of other clusters.
+Out:  a slot: a small number from which networks and device names follow, and free ports.
+By:   `kybern up`, once per cluster; the choice is kept in the settings.
+
+Two clusters share the machine's routes and packet filter, so their service and pod networks must
+not overlap. Slot 0 has upstream's usual networks.
+"""
+
+from __future__ import annotations
+
+import errno
+import fcntl
+import os
+import socket
+from pathlib import Path
+from typing import Any
+
+SLOTS = 16
+MARKS = Path("/run/kybern")
+
+
+class NoSlotError(Exception):
+    """All slots are taken."""
+
+
+def networks(slot: int) -> dict[str, Any]:
+    """Return the settings that follow from a slot.
+
+    >>> networks(0)["service_cidr"], networks(2)["pod_cidr"]
+    ('10.96.0.0/16', '10.246.0.0/24')
+    """
+    return {
+        "slot": slot,
+        "service_cidr": f"10.{96 + slot}.0.0/16",
+        "dns_ip": f"10.{96 + slot}.0.10",
+        "pod_cidr": f"10.{(244 + slot) if slot < 12 else (200 + slot)}.0.0/24",
+        "bridge": f"kybern{slot}",
+        "nft_table": "kybern" if slot == 0 else f"kybern-{slot}",
+    }
+
+
+def claim(root: Path, marks: Path = MARKS) -> int:
+    """Take the lowest free slot for the cluster in `root`, or the one it has.
+
+    A mark is a file that names the data directory; it is free when that directory is gone or the
+    mark is our own. /run is empty after a reboot, which is right: so are the networks.
+
+    Raises:
+        NoSlotError: 16 clusters are here already.
+    """
+    marks.mkdir(parents=True, exist_ok=True)
+    with (marks / "lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        owners = {slot: _owner(marks, slot) for slot in range(SLOTS)}
+        mine = [slot for slot, owner in owners.items() if owner == str(root)]
+        free = [slot for slot, owner in owners.items() if owner is None]
+        if not mine and not free:
+            raise NoSlotError(
+                f"{SLOTS} clusters are on this machine already: remove one with "
+                f"`kybern down --purge --data-dir {owners[0]}`."
+            )
+        slot = (mine or free)[0]
+        (marks / f"slot-{slot}").write_text(str(root))
+        return slot
+
+
+def release(root: Path, marks: Path = MARKS) -> None:
+    """Give the slot back."""
+    for slot in range(SLOTS):
+        if _owner(marks, slot) == str(root):
+            (marks / f"slot-{slot}").unlink(missing_ok=True)
+
+
+def _owner(marks: Path, slot: int) -> str | None:
+    try:
+        owner = (marks / f"slot-{slot}").read_text()
+    except FileNotFoundError:
+        return None
+    return owner if Path(owner, "cluster.json").exists() or Path(owner).is_dir() else None
+
+
+def port_is_free(port: int) -> bool:
+    """Whether nobody listens on the port, on any address."""
+    for family in (socket.AF_INET, socket.AF_INET6):
+        try:
+            with socket.socket(family, socket.SOCK_STREAM) as probe:
+                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+                probe.bind(("" if family == socket.AF_INET else "::", port))
+        except OSError as error:
+            if error.errno in (errno.EADDRINUSE, errno.EACCES):
+                return False
+    return True
+
+
+def free_port(preferred: int) -> int:
+    """Return the first free port from `preferred` on."""
+    for port in range(preferred, preferred + 500):
+        if port_is_free(port):
+            return port
+    raise NoSlotError(f"no port from {preferred} to {preferred + 499} is free.")
+
+
+def node_address() -> str:
+    """Return the address of this machine on its default route, or loopback when it has none.
+
+    Connecting a UDP socket sends nothing; it makes the kernel choose a source address.
+    """
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(("192.0.2.1", 9))  # TEST-NET-1: nobody is there
+            return str(probe.getsockname()[0])
+        except OSError:
+            return "127.0.0.1"
+
+
+def host_name() -> str:
+    """Return the machine's name as a node's name: lower case, a DNS subdomain."""
+    name = os.uname().nodename.lower().replace("_", "-").strip("-.")
+    return name or "node"
