@@ -71,6 +71,13 @@ class Entry(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):
         return wire.without_revision(self.held, self.spliced, self.revision)
 
     @property
+    def size(self) -> int:
+        """The length of `data`."""
+        if self.spliced < 0:
+            return len(self.held)
+        return len(self.held) - len(f'"resourceVersion":"{self.revision}",')
+
+    @property
     def wire(self) -> bytes:
         """The JSON as clients get it, with `"resourceVersion":"<revision>"` in its metadata."""
         if self.spliced < 0:

@@ -248,7 +248,6 @@ class Store:
         """Take what the engine committed."""
         entries, keys, routes = self._entries, self._keys, self._routes
         touched: list[Collection] = []
-        superseded = 0
         for event in events:
             entry = event.entry
             key = entry.key
@@ -260,8 +259,6 @@ class Store:
             else:
                 del entries[key]
                 keys.remove(key)
-            if event.previous is not None:
-                superseded += len(event.previous.held)
             route = routes.get(key[: key.rfind("/")])
             if route is None:
                 route = self._route(key)
@@ -274,7 +271,7 @@ class Store:
             if entry.expires:
                 self._expect(entry)
         self.revision = events[-1].revision
-        if self._forgetting.wrote(self.revision, superseded):
+        if self._forgetting.wrote(self.revision, self._engine.superseded):
             self._too_much.set()
         now = self._clock.monotonic()
         for collection in touched:

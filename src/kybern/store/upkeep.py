@@ -58,27 +58,22 @@ class Deadlines:
 class Forgetting:
     """Up to which revision the past may be forgotten."""
 
-    __slots__ = ("_half", "_marked", "_revision", "_superseded", "keep_bytes")
+    __slots__ = ("_half", "_marked", "_revision", "keep_bytes")
 
     def __init__(self, revision: int, keep_bytes: int = KEEP_BYTES) -> None:
         self.keep_bytes = keep_bytes
-        self._marked = self._revision = revision
-        self._half = revision
-        self._superseded = 0
+        self._half = self._marked = self._revision = revision
 
     def wrote(self, revision: int, superseded: int) -> bool:
-        """Note a commit and how many bytes it made history; say whether there are too many."""
+        """Note a commit and how many bytes are history then; say whether that is too much."""
         self._revision = revision
-        self._superseded += superseded
-        if self._superseded < self.keep_bytes // 2:
+        if superseded < self.keep_bytes // 2:
             self._half = revision
-        return self._superseded > self.keep_bytes
+        return superseded > self.keep_bytes
 
     def too_much(self) -> int:
         """Return what to compact to because there is too much: the older half goes."""
         target, self._half = self._half, self._revision
-        self._marked = max(self._marked, target)
-        self._superseded //= 2
         return target
 
     def tick(self) -> int:

@@ -49,6 +49,10 @@ class Engine(Protocol):
     def compacted(self) -> int:
         """The oldest revision that can be listed; everything after it can be watched."""
 
+    @property
+    def superseded(self) -> int:
+        """About how many bytes of values are kept only as history."""
+
     def attach(self, listener: Listener) -> Snapshot:
         """Return the current state; from there on call `listener` with what is committed.
 
@@ -112,4 +116,4 @@ class Engine(Protocol):
         """Finish the writes under way, then let go of the medium; idempotent."""
 
     def statistics(self) -> dict[str, float]:
-        """Return figures about the medium, among them `superseded_bytes`."""
+        """Return figures about the medium."""

@@ -48,6 +48,11 @@ class MemoryEngine:
         """The oldest revision that can be listed."""
         return self._state.compacted
 
+    @property
+    def superseded(self) -> int:
+        """How many bytes of values are kept only as history."""
+        return self._superseded
+
     def attach(self, listener: Listener) -> Snapshot:
         """Return the current state and tell the listener of every write from now on."""
         self._listener = listener

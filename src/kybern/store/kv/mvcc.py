@@ -8,8 +8,9 @@ A resourceVersion is the revision of the write that made the object: one counter
 store, starting after `FIRST_REVISION`, one more for each write, deletions included.
 
 Writes are planned before they are durable: `current` is what is committed, `ahead` what will be
-when everything planned is. A write is judged by the latter, so that writes to one key which
-travel together see each other.
+when everything planned is. A write goes on top of what is planned, so that writes to one key may
+travel together; but it is refused only because of what is committed. When only a plan stands in
+its way, that is `Undecided`.
 """
 
 from __future__ import annotations
@@ -35,6 +36,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
+class Undecided(Exception):
+    """A planned write to the key stands in the way: ask again when it is committed, or failed."""
+
+
 class State:
     """Everything that is, and what will be when the planned writes are committed."""
 
@@ -54,21 +59,23 @@ class State:
         self.planned_revision = revision
 
     def create(self, key: str, data: bytes, expires: float = 0.0) -> Event:
-        """Plan a new key; raises KeyExists."""
-        existing = self._latest(key)
-        if existing is not None:
+        """Plan a new key; raises KeyExists, Undecided."""
+        if self._latest(key) is not None:
+            existing = self.current.get(key)
+            if existing is None:
+                raise Undecided
             raise KeyExists(key, existing)
         revision = self.planned_revision + 1
         return self._plan(Event(ADDED, Entry(key, revision, revision, data, expires), None))
 
     def update(self, key: str, data: bytes, expected: int, expires: float = 0.0) -> Event:
-        """Plan a new value; raises KeyMissing, Mismatch."""
+        """Plan a new value; raises KeyMissing, Mismatch, Undecided."""
         before = self._expected(key, expected)
         entry = Entry(key, self.planned_revision + 1, before.created, data, expires)
         return self._plan(Event(MODIFIED, entry, before))
 
     def delete(self, key: str, expected: int) -> Event:
-        """Plan a deletion; raises KeyMissing, Mismatch."""
+        """Plan a deletion; raises KeyMissing, Mismatch, Undecided."""
         before = self._expected(key, expected)
         entry = Entry(key, self.planned_revision + 1, before.created, before.data)
         return self._plan(Event(DELETED, entry, before))
@@ -111,12 +118,15 @@ class State:
         return None if planned.type == DELETED else planned.entry
 
     def _expected(self, key: str, expected: int) -> Entry:
-        before = self._latest(key)
-        if before is None:
+        latest = self._latest(key)
+        if latest is not None and latest.revision == expected:
+            return latest
+        current = self.current.get(key)
+        if current is None:
             raise KeyMissing(key)
-        if before.revision != expected:
-            raise Mismatch(key, before)
-        return before
+        if current.revision == expected:
+            raise Undecided
+        raise Mismatch(key, current)
 
 
 def before(events: Iterable[Event]) -> dict[str, Entry | None]:
@@ -149,7 +159,7 @@ def listing(
 
 def superseded(events: Sequence[Event]) -> int:
     """Return how many bytes are only history once the events are committed."""
-    return sum(len(event.previous.held) for event in events if event.previous is not None)
+    return sum(event.previous.size for event in events if event.previous is not None)
 
 
 def prefix_end(prefix: str) -> str:

@@ -1,0 +1,41 @@
+"""Open a store by its name.
+
+In:   what `--store` says, and where data lives.
+Out:  an open `Store`.
+By:   `kybern.cmd`, which composes.
+"""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kybern.lib.clock import SYSTEM, Clock
+from kybern.store.objects import Store
+
+if TYPE_CHECKING:
+    from kybern.store.kv.interface import Engine
+
+FILE_NAME = "store.db"
+
+
+async def open_store(url: str, directory: Path, clock: Clock = SYSTEM) -> Store:
+    """Open `sqlite` (a file in `directory`), `sqlite:PATH`, or `memory`.
+
+    Raises:
+        ValueError: no such kind of store.
+        StoreFailed: it cannot be opened; the message says what to do.
+    """
+    kind, _, where = url.partition(":")
+    engine: Engine
+    if kind == "memory" and not where:
+        from kybern.store.kv.memory import MemoryEngine
+
+        engine = MemoryEngine()
+    elif kind == "sqlite":
+        from kybern.store.kv.sqlite import SqliteEngine
+
+        engine = await SqliteEngine.open(Path(where.removeprefix("//") or directory / FILE_NAME))
+    else:
+        raise ValueError(f"no such store: {url!r} (sqlite, sqlite:PATH or memory)")
+    return Store(engine, clock)
