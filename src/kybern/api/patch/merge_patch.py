@@ -1,0 +1,67 @@
+"""RFC 7386: a document with only what changes; null deletes.
+
+In:   the bytes of a patch (`parse`), then a tree and the patch (`apply`).
+Out:  the new tree; the old one stays as it was and may share what did not change.
+By:   the patch handler, for `application/merge-patch+json`; the status writers of clients.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+from kybern.api import errors
+
+Tree = dict[str, Any]
+
+
+def parse(data: bytes) -> tuple[Tree, list[str]]:
+    """Return the patch in a body, and the duplicate fields in it.
+
+    Raises:
+        BadRequest: not a JSON object.
+    """
+    duplicates: list[str] = []
+
+    def collect(pairs: list[tuple[str, Any]]) -> Tree:
+        found = dict(pairs)
+        if len(found) < len(pairs):
+            seen = [key for key, _ in pairs]
+            duplicates.extend(f'duplicate field "{k}"' for k in found if seen.count(k) > 1)
+        return found
+
+    try:
+        patch = json.loads(data, object_pairs_hook=collect)
+    except (ValueError, RecursionError) as error:
+        raise errors.BadRequest(f"error decoding patch: {error}") from None
+    if not isinstance(patch, dict):
+        kind = "array" if isinstance(patch, list) else type(patch).__name__
+        raise errors.BadRequest(
+            f"error decoding patch: json: cannot unmarshal {kind} into Go value of type "
+            "map[string]interface {}"
+        )
+    return patch, duplicates
+
+
+def apply(tree: Any, patch: Any) -> Any:
+    """Return the tree with the patch merged in."""
+    if not isinstance(patch, dict) or not isinstance(tree, dict):
+        return without_nulls(patch)
+    merged = dict(tree)
+    for key, value in patch.items():
+        if value is None:
+            merged.pop(key, None)
+        elif isinstance(value, dict) and isinstance(merged.get(key), dict):
+            merged[key] = apply(merged[key], value)
+        else:
+            merged[key] = without_nulls(value)
+    return merged
+
+
+def without_nulls(value: Any) -> Any:
+    """Return the value without the fields that are null, at any depth; items of lists stay."""
+    if isinstance(value, dict):
+        return {key: without_nulls(item) for key, item in value.items() if item is not None}
+    if isinstance(value, list):
+        return [without_nulls(item) for item in value]
+    return value
