@@ -148,7 +148,7 @@ class Tasks:
             began = self._clock.monotonic()
             try:
                 await loop_function()
-            except Exception as error:  # supervising is what this is for
+            except Exception:  # supervising is what this is for
                 self.failures += 1
                 if self._clock.monotonic() - began > backoff.cap:
                     attempt = 0

@@ -1,0 +1,41 @@
+"""What is asked of a socket beneath a transport.
+
+In:   a transport.
+Out:  the peer's address as text; keep-alive probes set.
+By:   server and client connections.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import socket
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    import asyncio
+
+_IDLE, _INTERVAL, _PROBES = 30, 10, 3
+
+
+def peer_address(transport: asyncio.BaseTransport) -> str:
+    """Return `1.2.3.4:567` or `[::1]:567`; nothing where the peer has no such address."""
+    peer = transport.get_extra_info("peername")
+    if not isinstance(peer, tuple):
+        return ""
+    host, port = peer[0], peer[1]
+    return f"[{host}]:{port}" if ":" in host else f"{host}:{port}"
+
+
+def notice_dead_peer(transport: asyncio.BaseTransport) -> None:
+    """Let the kernel find out, within a minute, that a silent peer is gone.
+
+    A watch may be silent for hours; without probes a peer that lost its power would stay forever.
+    """
+    sock = transport.get_extra_info("socket")
+    if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
+        return
+    with contextlib.suppress(OSError):  # it may be gone already
+        sock.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _IDLE)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _INTERVAL)
+        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
