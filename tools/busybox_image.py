@@ -63,7 +63,19 @@ def root_file_system() -> bytes:
     applets = subprocess.run([busybox, "--list"], capture_output=True, text=True, check=True)
     out = io.BytesIO()
     with tarfile.open(fileobj=out, mode="w") as tar:
-        for name in ("bin", "etc", "root", "tmp", "var", "usr", "usr/bin", "home", "proc", "sys", "dev"):
+        for name in (
+            "bin",
+            "etc",
+            "root",
+            "tmp",
+            "var",
+            "usr",
+            "usr/bin",
+            "home",
+            "proc",
+            "sys",
+            "dev",
+        ):
             entry = tarfile.TarInfo(name)
             entry.type, entry.mode = tarfile.DIRTYPE, 0o1777 if name == "tmp" else 0o755
             tar.addfile(entry)

@@ -14,7 +14,6 @@ import keyword
 import pathlib
 import re
 import sys
-from collections import defaultdict
 
 import kubernetes_validate
 
@@ -31,9 +30,24 @@ MODULES = {  # schema prefix -> module under kybern.api
     **{
         f"io.k8s.api.{group}.v1": f"{group}.v1"
         for group in (
-            "apps", "batch", "autoscaling", "policy", "rbac", "networking", "discovery",
-            "coordination", "events", "storage", "scheduling", "node", "certificates",
-            "authentication", "authorization", "admissionregistration", "flowcontrol", "resource",
+            "apps",
+            "batch",
+            "autoscaling",
+            "policy",
+            "rbac",
+            "networking",
+            "discovery",
+            "coordination",
+            "events",
+            "storage",
+            "scheduling",
+            "node",
+            "certificates",
+            "authentication",
+            "authorization",
+            "admissionregistration",
+            "flowcontrol",
+            "resource",
         )  # fmt: skip
     },
     "io.k8s.api.autoscaling.v2": "autoscaling.v2",
@@ -74,7 +88,9 @@ def main() -> None:
         init = path.parent / "__init__.py"
         if not init.exists():
             group = module.split(".")[0]
-            init.write_text(f'"""The {group} group: generated types, and the rules written by hand."""\n')
+            init.write_text(
+                f'"""The {group} group: generated types, and the rules written by hand."""\n'
+            )
         path.write_text(text)
     print(f"wrote {len(MODULES)} modules")
 
@@ -92,7 +108,8 @@ class Module:
         self.names = {
             name.rsplit(".", 1)[1]: schema
             for name, schema in definitions.items()
-            if name.rsplit(".", 1)[0] == prefix and name not in SCALARS
+            if name.rsplit(".", 1)[0] == prefix
+            and name not in SCALARS
             and name.rsplit(".", 1)[1] not in UNIONS
         }
         self.done: list[str] = []
@@ -142,7 +159,11 @@ class Module:
         schema = self.names[name]
         self.done.append(name)
         gvk = schema.get("x-kubernetes-group-version-kind")
-        kind = gvk if gvk and len(gvk) == 1 and {"kind", "apiVersion"} <= set(schema["properties"]) else None
+        kind = (
+            gvk
+            if gvk and len(gvk) == 1 and {"kind", "apiVersion"} <= set(schema["properties"])
+            else None
+        )
         required = set(schema.get("required", ()))
         properties = schema.get("properties", {})
         message = self.message(name)
@@ -153,7 +174,9 @@ class Module:
         ]
         order = [n for n in FIRST if n in properties] + sorted(set(properties) - set(FIRST))
         for prop in order:
-            lines.append("    " + self.render_field(name, prop, properties[prop], required, kind, message))
+            lines.append(
+                "    " + self.render_field(name, prop, properties[prop], required, kind, message)
+            )
         if not properties:
             lines.append("    pass")
         return "\n".join(lines) + "\n"
@@ -232,7 +255,9 @@ class Module:
             alias = SCALARS[target]
             self.scalars.add(alias)
             zero = {"Quantity": "quantity", "IntOrString": "int", "Duration": "str"}.get(alias)
-            return alias, zero or ("any" if alias in ("RawExtension", "JSON", "FieldsV1") else "time")
+            return alias, zero or (
+                "any" if alias in ("RawExtension", "JSON", "FieldsV1") else "time"
+            )
         if tail in UNIONS and head == self.prefix:
             return UNIONS[tail], "any"
         if head == self.prefix:

@@ -35,7 +35,9 @@ class Answer(NamedTuple):
         return json.loads(self.body)
 
 
-def connect(directory: Directory, settings: Settings, timeout: float) -> http.client.HTTPSConnection:
+def connect(
+    directory: Directory, settings: Settings, timeout: float
+) -> http.client.HTTPSConnection:
     """Return a connection as the administrator."""
     context = ssl.create_default_context(cafile=str(directory.pki / "ca.crt"))
     context.load_cert_chain(directory.pki / "admin.crt", directory.pki / "admin.key")

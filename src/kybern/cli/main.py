@@ -49,7 +49,9 @@ def up(
     token: Annotated[
         str, typer.Option(help="A static bearer token of system:masters, for scripts.")
     ] = "",
-    nodes: Annotated[int, typer.Option(help="Nodes on this machine; more than one is to come.")] = 1,
+    nodes: Annotated[
+        int, typer.Option(help="Nodes on this machine; more than one is to come.")
+    ] = 1,
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay, log to the terminal, stop on Ctrl-C.")
     ] = False,

@@ -75,7 +75,7 @@ class Directory:
 
     @property
     def containerd(self) -> Path:
-        """containerd's root, state, socket and configuration."""
+        """Containerd's root, state, socket and configuration."""
         return self.root / "containerd"
 
     @property
