@@ -124,8 +124,9 @@ class Connection(asyncio.Protocol):
             return not self._tls
         self._reader.stop("the client stopped sending")
         self._draining = True
-        busy = self._task is not None and self._waiter is None and not self._streaming
-        return busy and not self._tls
+        task = self._task
+        busy = task is not None and not task.done() and self._waiter is None
+        return busy and not self._streaming and not self._tls
 
     def connection_lost(self, exc: Exception | None) -> None:
         """Tell everyone concerned that the client is gone."""
@@ -303,6 +304,8 @@ class Connection(asyncio.Protocol):
         reader.stop("the connection is closing")
         if still_sending:
             # Closing with unread bytes would reset the connection under the client's feet.
+            if self._transport.can_write_eof():
+                self._transport.write_eof()
             self._loop.call_later(LINGER, self._transport.close)
         else:
             self._transport.close()
