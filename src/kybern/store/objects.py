@@ -123,6 +123,8 @@ class Store:
             FutureRevision: it does not exist yet.
         """
         if not revision or revision == self.revision:
+            if limit:
+                self._collection_of(prefix)  # remembers from now on, for the pages to come
             return self._list_now(prefix, start_after, limit)
         self._check_past(revision)
         collection = self._collection_of(prefix)

@@ -158,10 +158,11 @@ class SqliteEngine:
                 # From here on nobody begins to read what is about to go.
                 after, state.compacted = state.compacted, upto
                 try:
-                    self._superseded -= await self._do(partial(self._file.compact, after, upto))
+                    freed = await self._do(partial(self._file.compact, after, upto))
                 except StoreFailed:
                     state.compacted = after
                     raise
+                self._superseded -= freed
             while await self._do(partial(self._file.shrink, _SHRINK_PAGES)):
                 pass
 
