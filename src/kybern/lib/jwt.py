@@ -216,7 +216,8 @@ def _from_jwk(jwk: Mapping[str, Any]) -> Any:
 def _hash(algorithm: str) -> Any:
     from cryptography.hazmat.primitives import hashes
 
-    return {"256": hashes.SHA256, "384": hashes.SHA384, "512": hashes.SHA512}[algorithm[2:]]()
+    kinds: dict[str, Any] = {"256": hashes.SHA256, "384": hashes.SHA384, "512": hashes.SHA512}
+    return kinds[algorithm[2:]]()
 
 
 def _encode(data: bytes) -> str:

@@ -13,14 +13,15 @@ from __future__ import annotations
 
 import ipaddress
 import os
-from contextlib import suppress
+import warnings
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Iterator
 
     from cryptography import x509
     from cryptography.hazmat.primitives.asymmetric.types import CertificateIssuerPrivateKeyTypes
@@ -291,9 +292,19 @@ def _name(subject: Subject) -> x509.Name:
 
     parts = [x509.NameAttribute(NameOID.ORGANIZATION_NAME, o) for o in subject.organizations]
     if subject.common_name:
-        # Upstream's names are longer than the 64 characters of X.520, and Go does not mind.
-        parts.append(x509.NameAttribute(NameOID.COMMON_NAME, subject.common_name, _validate=False))
+        with _long_names():
+            parts.append(
+                x509.NameAttribute(NameOID.COMMON_NAME, subject.common_name, _validate=False)
+            )
     return x509.Name(parts)
+
+
+@contextmanager
+def _long_names() -> Iterator[None]:
+    """Permit names of more than the 64 characters of X.520: upstream has them, Go takes them."""
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", message="Attribute's length", category=UserWarning)
+        yield
 
 
 def _alternative_names(subject: Subject) -> list[x509.GeneralName]:
@@ -310,13 +321,12 @@ def _subject(source: x509.Certificate | x509.CertificateSigningRequest) -> Subje
     from cryptography import x509
     from cryptography.x509.oid import NameOID
 
-    def texts(oid: x509.ObjectIdentifier) -> tuple[str, ...]:
-        values: Sequence[Any] = source.subject.get_attributes_for_oid(oid)
-        return tuple(str(attribute.value) for attribute in values)
-
+    with _long_names():
+        name = source.subject
+    names_of = name.get_attributes_for_oid
     # Go takes the last common name when there are several.
-    common_name = (texts(NameOID.COMMON_NAME) or ("",))[-1]
-    organizations = texts(NameOID.ORGANIZATION_NAME)
+    common_name = ("", *(str(part.value) for part in names_of(NameOID.COMMON_NAME)))[-1]
+    organizations = tuple(str(part.value) for part in names_of(NameOID.ORGANIZATION_NAME))
     try:
         names = source.extensions.get_extension_for_class(x509.SubjectAlternativeName).value
     except x509.ExtensionNotFound:
