@@ -1,0 +1,163 @@
+"""The rules in a real kernel, with real connections, in namespaces of our own."""
+
+import asyncio
+import os
+import shutil
+import subprocess
+import sys
+
+import pytest
+
+from kybern.proxy import nft, rules
+from kybern.proxy.model import Frontend, Target
+
+pytestmark = [
+    pytest.mark.e2e,
+    pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("nft"), reason="needs root and nft"),
+]
+SERVE = "import http.server,socketserver,sys\nfrom http.server import *\n" + (
+    "class H(BaseHTTPRequestHandler):\n"
+    "    def do_GET(self):\n"
+    "        self.send_response(200); self.end_headers()\n"
+    "        self.wfile.write((sys.argv[1]+' '+self.client_address[0]).encode())\n"
+    "    def log_message(self, *a): pass\n"
+    "HTTPServer((sys.argv[1], 8080), H).serve_forever()\n"
+)
+FETCH = (
+    "import sys,urllib.request\n"
+    "print(urllib.request.urlopen(sys.argv[1], timeout=3).read().decode())\n"
+)
+
+
+def sh(*argv):
+    return subprocess.run(argv, check=True, capture_output=True, text=True).stdout
+
+
+@pytest.fixture(scope="module")
+def world():
+    """A node with a bridge and two pods, each a namespace: kyt-node, kyt-a, kyt-b."""
+    spaces = ["kyt-node", "kyt-a", "kyt-b"]
+    servers = []
+    try:
+        for space in spaces:
+            sh("ip", "netns", "add", space)
+        node = ("ip", "-n", "kyt-node")
+        sh(*node, "link", "set", "lo", "up")
+        sh(*node, "link", "add", "br0", "type", "bridge")
+        sh(*node, "addr", "add", "10.77.0.1/24", "dev", "br0")
+        sh(*node, "link", "set", "br0", "up")
+        sh(*node, "route", "add", "default", "via", "10.77.0.1")
+        for number, pod in ((2, "kyt-a"), (3, "kyt-b")):
+            name = f"v{number}"
+            sh(*node, "link", "add", name, "type", "veth", "peer", "name", "eth0", "netns", pod)
+            sh(*node, "link", "set", name, "master", "br0", "up")
+            sh(*node, "link", "set", name, "type", "bridge_slave", "hairpin", "on")
+            sh("ip", "-n", pod, "addr", "add", f"10.77.0.{number}/24", "dev", "eth0")
+            sh("ip", "-n", pod, "link", "set", "eth0", "up")
+            sh("ip", "-n", pod, "link", "set", "lo", "up")
+            sh("ip", "-n", pod, "route", "add", "default", "via", "10.77.0.1")
+            servers.append(
+                subprocess.Popen(
+                    ["ip", "netns", "exec", pod, sys.executable, "-c", SERVE, f"10.77.0.{number}"]
+                )
+            )
+        sh(
+            "ip", "netns", "exec", "kyt-node", "sh", "-c",
+            "echo 1 >/proc/sys/net/ipv4/ip_forward;"
+            "echo 1 >/proc/sys/net/bridge/bridge-nf-call-iptables",
+        )  # fmt: skip
+        for number in (2, 3):
+            wait_for(lambda n=number: fetch("kyt-node", f"http://10.77.0.{n}:8080"))
+        yield
+    finally:
+        for server in servers:
+            server.kill()
+            server.wait()
+        for space in spaces:
+            subprocess.run(["ip", "netns", "del", space], check=False)
+
+
+def wait_for(attempt, tries=100):
+    for left in range(tries, -1, -1):
+        try:
+            return attempt()
+        except subprocess.CalledProcessError:
+            if not left:
+                raise
+    return None
+
+
+def fetch(space, url):
+    argv = ("ip", "netns", "exec", space, sys.executable, "-c", FETCH, url)
+    return sh(*argv).split()
+
+
+@pytest.fixture
+def kernel(world, monkeypatch):
+    real = nft._run
+
+    async def inside(argv, text):
+        return await real(["ip", "netns", "exec", "kyt-node", *argv], text)
+
+    monkeypatch.setattr(nft, "_run", inside)
+    kernel = rules.Kernel("kybern-test")
+    put(rules.base("kybern-test", "10.77.0.0/24", "10.96.0.0/16"))
+    yield kernel
+    put(rules.remove("kybern-test"))
+    assert not asyncio.run(nft.table_exists("kybern-test", "ip"))
+
+
+def put(commands):
+    asyncio.run(nft.apply(commands))
+
+
+def show(kernel, *ips, **more):
+    targets = tuple(Target(ip, 8080) for ip in ips)
+    values = {
+        "service": "shop/web", "port_name": "http", "protocol": "tcp", "port": 80,
+        "node_port": 30080, "cluster_ips": ("10.96.0.7",), "external_ips": ("192.0.2.77",),
+        "targets": targets, "local_targets": targets, "internal_local": False,
+        "external_local": False,
+    }  # fmt: skip
+    wanted = {"shop/web": rules.render([Frontend(**(values | more))])}
+    put(kernel.plan(wanted))
+    kernel.applied(wanted)
+
+
+@pytest.mark.parametrize("space", ["kyt-node", "kyt-a", "kyt-b"])
+def test_both_endpoints_answer_from_everywhere(kernel, space):
+    show(kernel, "10.77.0.2", "10.77.0.3")
+    for url in ("http://10.96.0.7", "http://10.77.0.1:30080", "http://192.0.2.77"):
+        seen = {fetch(space, url)[0] for _ in range(12)}
+        assert seen == {"10.77.0.2", "10.77.0.3"}, url
+
+
+def test_pods_keep_their_address_inside_the_cluster(kernel):
+    show(kernel, "10.77.0.3")
+    assert fetch("kyt-a", "http://10.96.0.7") == ["10.77.0.3", "10.77.0.2"]
+
+
+def test_a_pod_reaches_itself(kernel):
+    show(kernel, "10.77.0.2")
+    assert fetch("kyt-a", "http://10.96.0.7")[0] == "10.77.0.2"
+
+
+def test_an_endpoint_that_is_not_ready_gets_nothing(kernel):
+    show(kernel, "10.77.0.2", "10.77.0.3")
+    show(kernel, "10.77.0.3")
+    assert {fetch("kyt-a", "http://10.96.0.7")[0] for _ in range(8)} == {"10.77.0.3"}
+
+
+def test_no_endpoints_are_refused_at_once(kernel):
+    show(kernel)
+    for space in ("kyt-node", "kyt-a"):
+        with pytest.raises(subprocess.CalledProcessError) as caught:
+            fetch(space, "http://10.96.0.7")
+        assert "refused" in caught.value.stderr
+
+
+def test_base_replaces_what_was_there(kernel):
+    show(kernel, "10.77.0.2")
+    put(rules.base("kybern-test", "10.77.0.0/24", "10.96.0.0/16"))
+    listing = sh("ip", "netns", "exec", "kyt-node", "nft", "list", "table", "ip", "kybern-test")
+    assert "10.77.0.2" not in listing
