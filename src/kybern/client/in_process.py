@@ -124,16 +124,23 @@ class InProcessTransport:
         return StreamedResponse(answer)
 
     async def upgrade(
-        self, method: str, path: str, *, query: str = "", headers: Mapping[str, str] | None = None
+        self,
+        path: str,
+        protocol: str,
+        *,
+        method: str = "GET",
+        query: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> Stream:
         """Call the application and run what it upgrades to on one end of a pair of streams."""
-        answer = await self._call(method, path, query, headers, None)
+        asked = {"connection": "Upgrade", "upgrade": protocol, **(headers or {})}
+        answer = await self._call(method, path, query, asked, None)
         if isinstance(answer, Response):
-            raise UpgradeRefused(answer.status, await WholeResponse(answer).read())
+            body = await WholeResponse(answer).read()
+            raise UpgradeRefused(answer.status, _headers(answer), body)
         if not isinstance(answer, UpgradeResponse):
-            streamed = StreamedResponse(answer)
-            await streamed.close()
-            raise UpgradeRefused(streamed.status, b"")
+            await StreamedResponse(answer).close()
+            raise UpgradeRefused(answer.status, _headers(answer), b"")
         ours, theirs = memory_pair()
         ours.headers = _headers(answer)
         if self._upgrades is None:

@@ -12,10 +12,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
+from kybern.lib.http.client import UpgradeRefused
+
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Mapping
 
     from kybern.lib.http.stream import Stream
+
+
+__all__ = [
+    "MASTER",
+    "Identity",
+    "Transport",
+    "TransportResponse",
+    "Unreachable",
+    "UpgradeRefused",
+    "service_account",
+]
 
 
 class Unreachable(ConnectionError):
@@ -23,15 +36,6 @@ class Unreachable(ConnectionError):
 
     A request that failed so may or may not have been carried out.
     """
-
-
-class UpgradeRefused(Exception):
-    """The server answered a request to upgrade with an ordinary response."""
-
-    def __init__(self, status: int, body: bytes) -> None:
-        super().__init__(f"the server answered {status} to an upgrade")
-        self.status = status
-        self.body = body
 
 
 class TransportResponse(Protocol):
@@ -89,9 +93,17 @@ class Transport(Protocol):
         """
 
     async def upgrade(
-        self, method: str, path: str, *, query: str = "", headers: Mapping[str, str] | None = None
+        self,
+        path: str,
+        protocol: str,
+        *,
+        method: str = "GET",
+        query: str = "",
+        headers: Mapping[str, str] | None = None,
     ) -> Stream:
-        """Ask to switch protocols and return the raw stream; it must be closed.
+        """Ask to switch to a protocol and return the raw stream; it must be closed.
+
+        The stream's `headers` are those of the answer.
 
         Raises:
             Unreachable: as for `request`.

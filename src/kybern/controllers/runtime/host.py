@@ -1,0 +1,184 @@
+"""Starting controllers, and keeping them running.
+
+In:   a list of descriptors, a way to get clients, and the shared informers.
+Out:  every enabled controller runs, each as its own service account.
+By:   cmd.
+
+The informers read as the controller manager itself; what a controller writes, it writes as
+`system:serviceaccount:kube-system:<its account>`, for which upstream's policy has a role.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Protocol
+
+from kybern.client.events import Recorder
+from kybern.lib import logs
+from kybern.lib.tasks import Tasks
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from random import Random
+
+    from kybern.client.informer import Informers
+    from kybern.client.rest import Client
+    from kybern.lib.clock import Clock
+
+log = logs.get("controllers")
+
+
+@dataclass(frozen=True, slots=True)
+class ControllersConfig:
+    """What can be chosen about the controllers; names and defaults are upstream's.
+
+    Attributes:
+        controllers: `*` for all that are on by default, `name` for one more, `-name` for one less.
+        root_ca: PEM that goes into `kube-root-ca.crt` of every namespace.
+        node_monitor_period: seconds between two looks at the nodes' heartbeats.
+        node_monitor_grace_period: seconds of silence after which a node is Unknown.
+        node_startup_grace_period: the same for a node that never reported.
+        node_eviction_rate: nodes per second whose pods may begin to be evicted, in a healthy zone.
+        secondary_node_eviction_rate: the same where most of a zone is unhealthy.
+        unhealthy_zone_threshold: share of nodes not ready that makes a zone unhealthy.
+        large_cluster_size_threshold: zones up to this size evict nothing while unhealthy.
+        terminated_pod_gc_threshold: how many finished pods may stay.
+        max_endpoints_per_slice: addresses in one EndpointSlice.
+        workers: keys of one kind reconciled at a time.
+    """
+
+    controllers: tuple[str, ...] = ("*",)
+    root_ca: str = ""
+    node_monitor_period: float = 5.0
+    node_monitor_grace_period: float = 50.0
+    node_startup_grace_period: float = 60.0
+    node_eviction_rate: float = 0.1
+    secondary_node_eviction_rate: float = 0.01
+    unhealthy_zone_threshold: float = 0.55
+    large_cluster_size_threshold: int = 50
+    terminated_pod_gc_threshold: int = 12500
+    max_endpoints_per_slice: int = 100
+    workers: int = 5
+
+    def check(self, known: Iterable[str]) -> list[str]:
+        """Return what is wrong with it, as sentences."""
+        names = set(known)
+        problems = [
+            f"there is no controller named {name.lstrip('-')!r}"
+            for name in self.controllers
+            if name != "*" and name.lstrip("-") not in names
+        ]
+        if self.max_endpoints_per_slice < 1 or self.max_endpoints_per_slice > 1000:
+            problems.append("max_endpoints_per_slice must be between 1 and 1000")
+        if self.node_monitor_period <= 0:
+            problems.append("node_monitor_period must be greater than 0")
+        return problems
+
+
+@dataclass(frozen=True, slots=True)
+class Context:
+    """What a controller is given.
+
+    Attributes:
+        client: the API server, as this controller's service account.
+        informers: the shared copies of what is there.
+        clock: the time.
+        config: the choices.
+        recorder: for events, under this controller's name.
+        rng: for jitter.
+    """
+
+    client: Client
+    informers: Informers
+    clock: Clock
+    config: ControllersConfig
+    recorder: Recorder
+    rng: Random
+
+
+class Controller(Protocol):
+    """A controller: handlers are registered when it is made, work begins with `run`."""
+
+    async def run(self) -> None:
+        """Work for ever."""
+
+    def statistics(self) -> dict[str, int]:
+        """Return counters worth looking at."""
+
+
+@dataclass(frozen=True, slots=True)
+class Descriptor:
+    """One controller of the list.
+
+    Attributes:
+        name: upstream's name, as `--controllers` takes it.
+        account: its service account in kube-system.
+        component: its name in events.
+        make: the constructor.
+        aliases: older names.
+        default_on: whether `*` includes it.
+    """
+
+    name: str
+    account: str
+    component: str
+    make: Callable[[Context], Controller]
+    aliases: tuple[str, ...] = ()
+    default_on: bool = True
+
+    def enabled(self, chosen: tuple[str, ...]) -> bool:
+        """Whether `--controllers` turns it on; what is said last about a name counts."""
+        names = {self.name, *self.aliases}
+        verdict: bool | None = None
+        for choice in chosen:
+            if choice in names:
+                verdict = True
+            elif choice.startswith("-") and choice[1:] in names:
+                verdict = False
+        if verdict is None:
+            return self.default_on and "*" in chosen
+        return verdict
+
+
+@dataclass(slots=True)
+class Host:
+    """Runs controllers.
+
+    Attributes:
+        descriptors: the list; `controllers.all.ALL`.
+        client_for: returns the API server as a service account of kube-system.
+        informers: the shared informers.
+        clock: the time.
+        config: the choices.
+        rng: for jitter.
+    """
+
+    descriptors: tuple[Descriptor, ...]
+    client_for: Callable[[str], Client]
+    informers: Informers
+    clock: Clock
+    config: ControllersConfig
+    rng: Random
+    running: dict[str, Controller] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Run every enabled controller for ever; one that fails is started again."""
+        async with Tasks("controllers", clock=self.clock) as tasks:
+            for descriptor in self.descriptors:
+                if not descriptor.enabled(self.config.controllers):
+                    continue
+                client = self.client_for(descriptor.account)
+                recorder = Recorder(client, descriptor.component)
+                context = Context(
+                    client, self.informers, self.clock, self.config, recorder, self.rng
+                )
+                controller = descriptor.make(context)
+                self.running[descriptor.name] = controller
+                tasks.spawn_forever(recorder.run, f"events of {descriptor.name}")
+                tasks.spawn_forever(controller.run, descriptor.name)
+            log.info("controllers started", count=len(self.running))
+            await tasks.wait()
+
+    def statistics(self) -> dict[str, dict[str, int]]:
+        """Return the counters of every controller."""
+        return {name: controller.statistics() for name, controller in self.running.items()}
