@@ -7,14 +7,16 @@ By:   everything that walks such lists.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kybern.api.patch.field_sets import key, named
 from kybern.api.patch.field_sets import value as value_step
-from kybern.api.patch.schema import Node
+
+if TYPE_CHECKING:
+    from kybern.api.patch.schema import Node
 
 
-class Unkeyed(Exception):  # noqa: N818 - whoever walks decides what it means
+class Unkeyed(Exception):
     """An item of a list that cannot be told from the others; the text is upstream's."""
 
 

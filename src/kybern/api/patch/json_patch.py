@@ -12,11 +12,11 @@ went wrong exactly is chained to it as PatchFailed, for the log.
 
 from __future__ import annotations
 
-import json
 import re
 from typing import Any, Final
 
 from kybern.api import errors
+from kybern.api.patch import bodies
 
 MAX_OPERATIONS: Final = 10_000
 REJECTED: Final = "the server rejected our request due to an error in our request"
@@ -27,7 +27,7 @@ _KNOWN = frozenset({"op", "path", "from", "value"})
 Operation = dict[str, Any]
 
 
-class PatchFailed(Exception):  # noqa: N818 - the reason behind an Invalid, not an answer itself
+class PatchFailed(Exception):
     """An operation that does not apply to this document."""
 
 
@@ -38,32 +38,28 @@ def parse(data: bytes, validation: str = "Warn") -> tuple[list[Operation], list[
         BadRequest: not JSON, or not a list of objects.
         RequestEntityTooLarge: too many operations.
     """
-    odd: list[str] = []
-
-    def collect(pairs: list[tuple[str, Any]]) -> Operation:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            seen = [key for key, _ in pairs]
-            odd.extend(f'json patch duplicate field "{k}"' for k in found if seen.count(k) > 1)
-        return found
-
+    lenient = validation == "Ignore"
     try:
-        patch = json.loads(data, object_pairs_hook=collect)
-    except (ValueError, RecursionError) as error:
-        raise errors.BadRequest(_undecodable(str(error), validation)) from None
-    wrong = next((p for p in patch if not isinstance(p, dict)), None) if _is_list(patch) else patch
-    if wrong is not None:
-        into = "[]handlers.jsonPatchOp" if validation != "Ignore" else "jsonpatch.Patch"
-        text = f"json: cannot unmarshal {_json_type(wrong)} into Go value of type {into}"
-        raise errors.BadRequest(_undecodable(text, validation))
+        patch, odd = bodies.load(data)
+        _check(patch, "jsonpatch.Patch" if lenient else "[]handlers.jsonPatchOp")
+    except bodies.Malformed as error:
+        text = str(error) if lenient else f"error decoding patch: {error}"
+        raise errors.BadRequest(text) from None
     if len(patch) > MAX_OPERATIONS:
         raise errors.RequestEntityTooLarge(
             f"The allowed maximum operations in a JSON patch is {MAX_OPERATIONS}, got {len(patch)}"
         )
     for index, operation in enumerate(patch):
-        unknown = sorted(set(operation) - _KNOWN)
-        odd.extend(f'json patch unknown field "[{index}].{name}"' for name in unknown)
-    return patch, odd
+        odd += [f'unknown field "[{index}].{name}"' for name in operation if name not in _KNOWN]
+    return patch, [f"json patch {text}" for text in odd]
+
+
+def _check(patch: Any, wanted: str) -> None:
+    if not isinstance(patch, list):
+        raise bodies.Malformed(bodies.mistyped(patch, wanted))
+    for operation in patch:
+        if not isinstance(operation, dict):
+            raise bodies.Malformed(bodies.mistyped(operation, wanted))
 
 
 def apply(tree: Any, patch: list[Operation]) -> Any:
@@ -194,10 +190,7 @@ def _find(document: Any, path: str, missing: str) -> tuple[Any, str]:
     where = document
     for part in parts[:-1]:
         key = _unescape(part)
-        if isinstance(where, dict):
-            where = where.get(key)
-        else:
-            where = where[_index(where, key, missing)]
+        where = _get(where, key, missing)
         if not isinstance(where, dict | list):
             raise PatchFailed(f"{missing}: missing value")
     return where, _unescape(parts[-1])
@@ -258,18 +251,3 @@ def _copy(value: Any) -> Any:
     if isinstance(value, list):
         return [_copy(item) for item in value]
     return value
-
-
-def _is_list(value: Any) -> bool:
-    return isinstance(value, list)
-
-
-def _json_type(value: Any) -> str:
-    if isinstance(value, bool):
-        return "bool"
-    names = ((str, "string"), (dict, "object"), (list, "array"), (int | float, "number"))
-    return next((name for kind, name in names if isinstance(value, kind)), "null")
-
-
-def _undecodable(text: str, validation: str) -> str:
-    return text if validation == "Ignore" else f"error decoding patch: {text}"

@@ -7,10 +7,10 @@ By:   the patch handler, for `application/merge-patch+json`; the status writers 
 
 from __future__ import annotations
 
-import json
 from typing import Any
 
 from kybern.api import errors
+from kybern.api.patch import bodies
 
 Tree = dict[str, Any]
 
@@ -21,26 +21,10 @@ def parse(data: bytes) -> tuple[Tree, list[str]]:
     Raises:
         BadRequest: not a JSON object.
     """
-    duplicates: list[str] = []
-
-    def collect(pairs: list[tuple[str, Any]]) -> Tree:
-        found = dict(pairs)
-        if len(found) < len(pairs):
-            seen = [key for key, _ in pairs]
-            duplicates.extend(f'duplicate field "{k}"' for k in found if seen.count(k) > 1)
-        return found
-
     try:
-        patch = json.loads(data, object_pairs_hook=collect)
-    except (ValueError, RecursionError) as error:
+        return bodies.load_object(data)
+    except bodies.Malformed as error:
         raise errors.BadRequest(f"error decoding patch: {error}") from None
-    if not isinstance(patch, dict):
-        kind = "array" if isinstance(patch, list) else type(patch).__name__
-        raise errors.BadRequest(
-            f"error decoding patch: json: cannot unmarshal {kind} into Go value of type "
-            "map[string]interface {}"
-        )
-    return patch, duplicates
 
 
 def apply(tree: Any, patch: Any) -> Any:

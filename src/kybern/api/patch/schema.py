@@ -76,8 +76,9 @@ class Node:
     """
 
     __slots__ = (
-        "_fields", "_make", "_plan", "atomic", "element", "key_defaults", "keys", "leaf", "merge_key",
-        "merges", "name", "open", "replaces", "scalar", "shape", "skip", "solid", "struct",
+        "_fields", "_make", "_plan", "atomic", "element", "key_defaults", "keys", "leaf",
+        "merge_key", "merges", "name", "open", "replaces", "scalar", "shape", "skip", "solid",
+        "struct",
     )  # fmt: skip
 
     def __init__(
@@ -162,7 +163,7 @@ def _struct(struct: type[msgspec.Struct], *, atomic: bool, solid: bool) -> Node:
 
 
 # Fields that no manager owns: who an object is, and what the server writes.
-_NOT_OWNED: Final = frozenset({
+NOT_OWNED: Final = frozenset({
     "name", "namespace", "creationTimestamp", "selfLink", "uid", "clusterName", "generation",
     "managedFields", "resourceVersion",
 })  # fmt: skip
@@ -174,7 +175,7 @@ def owned(node: Node) -> Node:
     metadata = node.child("metadata")
     if node.shape is Shape.ANY or metadata is None:
         metadata = object_meta()
-    bare = _skipping(metadata, _NOT_OWNED, dict(metadata.fields), solid=True)
+    bare = _skipping(metadata, NOT_OWNED, dict(metadata.fields), solid=True)
     return _skipping(
         node, frozenset({"apiVersion", "kind"}), {**node.fields, "metadata": bare}, solid=True
     )

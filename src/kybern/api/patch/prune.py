@@ -1,0 +1,94 @@
+"""Take out of an object what its applier no longer declares and nobody else owns.
+
+In:   the merged object, what the applier owned before, what everybody owns now.
+Out:  the object without the leftovers.
+By:   apply.py. Source of the rules: structured-merge-diff's prune.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from kybern.api.fields import Shape
+from kybern.api.patch import declared, field_sets
+from kybern.api.patch.field_sets import LEAF, SELF, FieldSet
+from kybern.api.patch.items import item_step
+from kybern.api.patch.schema import DEDUCED, Node
+
+_GONE: Final = object()
+
+
+def prune(node: Node, merged: dict[str, Any], last: FieldSet, owned: FieldSet) -> dict[str, Any]:
+    """Return the object without what was in `last` and is not in `owned`.
+
+    Args:
+        node: the schema of the object.
+        merged: the live object with everything declared in it.
+        last: what the applier owned after its last apply.
+        owned: what all managers own, the applier by its new declaration.
+    """
+    if not last:
+        return merged
+    last = _with_named(node, last)
+    everything = declared.fields(node, merged)
+    named = _with_named(node, everything)
+    rest = _named_of(node, remove(node, merged, last))
+    kept = field_sets.union(rest, _with_named(node, owned))
+    pruned = remove(node, merged, field_sets.difference(named, kept))
+    rest = _named_of(node, pruned)
+    gone = field_sets.difference(named, rest)
+    return remove(node, merged, field_sets.intersection(gone, last))
+
+
+def _named_of(node: Node, value: dict[str, Any]) -> FieldSet:
+    return _with_named(node, declared.fields(node, value))
+
+
+def _with_named(node: Node, fields: FieldSet) -> FieldSet:
+    """Return the set in which every struct's field that leads on is a member itself."""
+    out: FieldSet = {}
+    for step, below in fields.items():
+        if not below:
+            out[step] = below
+            continue
+        kind, name = step[:2], step[2:]
+        child = (node.child(name) if kind == "f:" else node.element) or DEDUCED
+        inner = _with_named(child, below)
+        if kind == "f:" and node.shape is Shape.STRUCT and name in node.fields:
+            inner = {SELF: LEAF, **inner}
+        out[step] = inner
+    return out
+
+
+def remove(node: Node, value: dict[str, Any], fields: FieldSet) -> dict[str, Any]:
+    """Return the object without these fields; what is emptied by that goes too."""
+    out = _remove(node, value, fields)
+    return out if isinstance(out, dict) else {}
+
+
+def _remove(node: Node, value: Any, fields: FieldSet) -> Any:
+    if not fields:
+        return value
+    if node.atomic:
+        return _GONE
+    if isinstance(value, dict):
+        out = {}
+        for name, item in value.items():
+            rest = _part(node.child(name) or DEDUCED, item, fields.get("f:" + name))
+            if rest is not _GONE:
+                out[name] = rest
+        return out or _GONE
+    if isinstance(value, list) and node.shape is Shape.LIST:
+        element = node.element or DEDUCED
+        kept = [_part(element, item, fields.get(item_step(node, item))) for item in value]
+        return [item for item in kept if item is not _GONE] or _GONE
+    return value
+
+
+def _part(node: Node, value: Any, fields: FieldSet | None) -> Any:
+    """Return what is left of one part; None means that nothing of it is to go."""
+    if fields is None:
+        return value
+    if field_sets.is_member(fields):
+        return _GONE
+    return _remove(node, value, fields)
