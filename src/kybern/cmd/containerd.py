@@ -180,7 +180,9 @@ class Containerd:
         self.config_file.write_text(config_toml(self), encoding="utf-8")
         return self.command
 
-    def wait_ready(self, seconds: float = 10.0, process: subprocess.Popen[bytes] | None = None) -> None:
+    def wait_ready(
+        self, seconds: float = 10.0, process: subprocess.Popen[bytes] | None = None
+    ) -> None:
         """Wait until the socket takes connections.
 
         Raises:

@@ -58,8 +58,8 @@ def mounts_below(directory: str) -> list[str]:
         point = _unescape(line.split(" ", 5)[4])
         if point == root or point.startswith(root + "/"):
             found.append(point)
-    # Stacked mounts are listed in order; the last one has to go first.
-    return sorted(reversed(found), key=len, reverse=True)
+    # Of mounts stacked on one point, any may be named: unmounting takes the topmost.
+    return sorted(found, key=len, reverse=True)
 
 
 def unmount_below(directory: str) -> None:

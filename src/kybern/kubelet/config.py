@@ -1,0 +1,127 @@
+"""Everything that can be chosen about a kubelet, as one frozen value.
+
+In:   flags and files, read by cmd/.
+Out:  KubeletConfig, checked.
+By:   the agent and its parts.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+
+@dataclass(frozen=True, slots=True)
+class KubeletConfig:
+    """How one node agent behaves.
+
+    Attributes:
+        node_name: the name of its Node.
+        data_dir: volumes, logs and everything else it keeps are below.
+        runtime_endpoint: the CRI socket, `unix:///…`.
+        cluster_dns: addresses of the cluster's DNS, for pods' resolv.conf; () for the node's own.
+        cluster_domain: the domain of services.
+        pod_cidr: the addresses of pods on this node; "" when a controller gives them out.
+        node_ip: the node's address; "" to take that of the default route.
+        bind_address: where the kubelet's own server listens.
+        port: its port; 0 takes any free one.
+        tls_cert: certificate of the server, PEM.
+        tls_key: its key, PEM.
+        client_ca: certificates of who may sign clients of the server, PEM.
+        allowed_clients: common names which may use the server, besides group system:masters.
+        labels: put on the Node.
+        taints: put on the Node when it is first registered, as `key=value:Effect`.
+        max_pods: more are refused.
+        cgroup_driver: `cgroupfs` or `systemd`; the same as the runtime's.
+        cgroup_root: the pods' cgroups are below; absolute.
+        resolv_conf: the node's resolver configuration.
+        reserved: CPU, memory and so on kept from pods, as quantities by resource name.
+        status_interval: seconds between reports of an unchanged node status.
+        lease_seconds: how long the node counts as alive after a heartbeat.
+        relist_interval: seconds between looks at everything, should an event have been lost.
+        log_max_bytes: size at which a container's log is rotated.
+        log_max_files: how many logs of a container are kept, the current one included.
+        parallel_starts: how many pods are started at the same time.
+        parallel_pulls: how many images are pulled at the same time.
+    """
+
+    node_name: str
+    data_dir: Path
+    runtime_endpoint: str
+    cluster_dns: tuple[str, ...] = ("10.96.0.10",)
+    cluster_domain: str = "cluster.local"
+    pod_cidr: str = "10.244.0.0/24"
+    node_ip: str = ""
+    bind_address: str = "0.0.0.0"  # noqa: S104 - the API server reaches it on the node's address
+    port: int = 10250
+    tls_cert: Path | None = None
+    tls_key: Path | None = None
+    client_ca: Path | None = None
+    allowed_clients: tuple[str, ...] = ("kube-apiserver-kubelet-client", "kube-apiserver")
+    labels: Mapping[str, str] = field(default_factory=dict)
+    taints: tuple[str, ...] = ()
+    max_pods: int = 110
+    cgroup_driver: str = "cgroupfs"
+    cgroup_root: str = "/kubepods"
+    resolv_conf: Path = Path("/etc/resolv.conf")
+    reserved: Mapping[str, str] = field(default_factory=dict)
+    status_interval: float = 300.0
+    lease_seconds: int = 40
+    relist_interval: float = 60.0
+    log_max_bytes: int = 10 << 20
+    log_max_files: int = 5
+    parallel_starts: int = 8
+    parallel_pulls: int = 4
+
+    @property
+    def pods_dir(self) -> Path:
+        """One directory per pod, by uid."""
+        return self.data_dir / "kubelet" / "pods"
+
+    @property
+    def logs_dir(self) -> Path:
+        """One directory of container logs per pod."""
+        return self.data_dir / "logs" / "pods"
+
+    def check(self) -> list[str]:
+        """Return a sentence for each thing that cannot work."""
+        found = []
+        if not self.node_name:
+            found.append("The node needs a name.")
+        if not self.data_dir.is_absolute():
+            found.append(f"The data directory {self.data_dir} is not an absolute path.")
+        if self.cgroup_driver not in ("cgroupfs", "systemd"):
+            found.append(f"There is no cgroup driver {self.cgroup_driver!r}: cgroupfs or systemd.")
+        if not self.cgroup_root.startswith("/"):
+            found.append(f"The cgroup root {self.cgroup_root!r} does not begin with a slash.")
+        if bool(self.tls_cert) != bool(self.tls_key):
+            found.append("A TLS certificate needs its key, and a key its certificate.")
+        if self.log_max_files < 2:
+            found.append("At least two log files per container are needed to rotate.")
+        for address in (*self.cluster_dns, *([self.node_ip] if self.node_ip else [])):
+            if not _is_address(address):
+                found.append(f"{address!r} is not an IP address.")
+        if self.pod_cidr and not _is_network(self.pod_cidr):
+            found.append(f"{self.pod_cidr!r} is not a network such as 10.244.0.0/24.")
+        return found
+
+
+def _is_address(text: str) -> bool:
+    try:
+        ipaddress.ip_address(text)
+    except ValueError:
+        return False
+    return True
+
+
+def _is_network(text: str) -> bool:
+    try:
+        ipaddress.ip_network(text)
+    except ValueError:
+        return False
+    return True

@@ -1,0 +1,132 @@
+"""A pod's conditions.
+
+In:   the Pod with the conditions it had, its new container statuses and phase.
+Out:  the list of conditions: the kubelet's own first, those of others as they were.
+By:   status.py. Pure.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kybern.api.core.v1 import PodCondition
+from kybern.kubelet.pods import specs
+from kybern.kubelet.pods.specs import Role
+from kybern.lib.clock import rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kybern.api.core.v1 import Pod, PodStatus
+
+READY_TO_START = "PodReadyToStartContainers"
+INITIALIZED, READY, CONTAINERS_READY = "Initialized", "Ready", "ContainersReady"
+SCHEDULED = "PodScheduled"
+OURS = (READY_TO_START, INITIALIZED, READY, CONTAINERS_READY, SCHEDULED)
+
+
+def pod_conditions(
+    pod: Pod, status: PodStatus, *, sandbox_ready: bool, now: float
+) -> list[PodCondition]:
+    """Return the pod's conditions; a condition keeps its time while its status is the same."""
+    before = {c.type: c for c in pod.status.conditions or ()}
+    fresh = [
+        PodCondition(type=READY_TO_START, status=_truth(sandbox_ready)),
+        _initialized(pod, status),
+        _ready(pod, status),
+        _containers_ready(pod, status),
+        before.get(SCHEDULED) or PodCondition(type=SCHEDULED, status="True"),
+    ]
+    for condition in fresh:
+        condition.observedGeneration = pod.metadata.generation
+        old = before.get(condition.type)
+        unchanged = old is not None and old.status == condition.status
+        condition.lastTransitionTime = old.lastTransitionTime if unchanged and old else rfc3339(now)
+    return fresh + [c for kind, c in before.items() if kind not in OURS]
+
+
+def _initialized(pod: Pod, status: PodStatus) -> PodCondition:
+    statuses = {s.name: s for s in status.initContainerStatuses or ()}
+    if status.phase == "Succeeded":
+        return PodCondition(type=INITIALIZED, status="True", reason="PodCompleted")
+    if _any_regular_started(status):
+        return PodCondition(type=INITIALIZED, status="True")
+    incomplete = []
+    for wanted in specs.init_containers(pod):
+        found = statuses.get(wanted.name)
+        done = found is not None and (found.started if wanted.role is Role.SIDECAR else found.ready)
+        if not done:
+            incomplete.append(wanted.name)
+    if not incomplete:
+        return PodCondition(type=INITIALIZED, status="True")
+    return PodCondition(
+        type=INITIALIZED,
+        status="False",
+        reason="ContainersNotInitialized",
+        message=f"containers with incomplete status: {_listed(incomplete)}",
+    )
+
+
+def _containers_ready(pod: Pod, status: PodStatus) -> PodCondition:
+    if status.phase == "Failed":
+        return PodCondition(type=CONTAINERS_READY, status="False", reason="PodFailed")
+    if status.phase == "Succeeded":
+        return PodCondition(type=CONTAINERS_READY, status="False", reason="PodCompleted")
+    sidecars = {w.name for w in specs.init_containers(pod) if w.role is Role.SIDECAR}
+    relevant = [
+        *(s for s in status.initContainerStatuses or () if s.name in sidecars),
+        *(status.containerStatuses or ()),
+    ]
+    unready = [s.name for s in relevant if not s.ready]
+    if not unready:
+        return PodCondition(type=CONTAINERS_READY, status="True")
+    return PodCondition(
+        type=CONTAINERS_READY,
+        status="False",
+        reason="ContainersNotReady",
+        message=f"containers with unready status: {_listed(unready)}",
+    )
+
+
+def _ready(pod: Pod, status: PodStatus) -> PodCondition:
+    containers = _containers_ready(pod, status)
+    if containers.status != "True":
+        return PodCondition(
+            type=READY, status="False", reason=containers.reason, message=containers.message
+        )
+    have = {c.type: c.status for c in pod.status.conditions or ()}
+    problems = []
+    for gate in pod.spec.readinessGates or ():
+        kind = gate.conditionType
+        if kind not in have:
+            problems.append(
+                f'corresponding condition of pod readiness gate "{kind}" does not exist.'
+            )
+        elif have[kind] != "True":
+            problems.append(
+                f'the status of pod readiness gate "{kind}" is not "True", but {have[kind]}'
+            )
+    if problems:
+        return PodCondition(
+            type=READY, status="False", reason="ReadinessGatesNotReady", message=", ".join(problems)
+        )
+    return PodCondition(type=READY, status="True")
+
+
+def _any_regular_started(status: PodStatus) -> bool:
+    for container in status.containerStatuses or ():
+        if container.started:
+            return True
+        for state in (container.state, container.lastState):
+            if state is not None and (state.running or state.terminated):
+                return True
+    return False
+
+
+def _listed(names: Iterable[str]) -> str:
+    """Return names as Go prints a slice."""
+    return "[" + " ".join(names) + "]"
+
+
+def _truth(value: bool) -> str:
+    return "True" if value else "False"

@@ -1,0 +1,149 @@
+"""Which volumes a pod needs, where they are on the node, and where containers see them.
+
+In:   a Pod, the directory of the pod on the node.
+Out:  VolumePlans and MountPlans; VolumeProblem for what this node cannot do.
+By:   volumes/act.py, pods/act.py. Pure.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kybern.kubelet.pods.environment import ConfigProblem, Reference
+from kybern.kubelet.pods.expansion import expand, unknown_references
+from kybern.kubelet.runtime.messages import container as c
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from kybern.api.core.v1 import Pod, Volume, VolumeMount
+    from kybern.kubelet.pods.specs import AnyContainer
+
+# field of the Volume → the directory its kind has in upstream's layout
+TEXT_KINDS = {
+    "configMap": "kubernetes.io~configmap",
+    "secret": "kubernetes.io~secret",
+    "downwardAPI": "kubernetes.io~downward-api",
+    "projected": "kubernetes.io~projected",
+}
+IN_MEMORY = ("secret", "projected")  # they hold credentials, which belong on no disk
+EMPTY_DIR = "kubernetes.io~empty-dir"
+PROPAGATION = {
+    "HostToContainer": c.MountPropagation.HOST_TO_CONTAINER,
+    "Bidirectional": c.MountPropagation.BIDIRECTIONAL,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class VolumePlan:
+    """One volume: its kind (the name of the field which is set) and its path on the node.
+
+    The path is empty for claims, whose place is known only once the claim has been looked up.
+    """
+
+    volume: Volume
+    kind: str
+    path: str
+
+    @property
+    def name(self) -> str:
+        """The volume's name."""
+        return self.volume.name
+
+
+@dataclass(frozen=True, slots=True)
+class MountPlan:
+    """One place in a container where a volume, or a part of it, is seen."""
+
+    volume: str
+    host_path: str
+    sub_path: str
+    container_path: str
+    read_only: bool
+    propagation: int
+    recursive: bool = False
+
+
+def volume_kind(volume: Volume) -> str:
+    """Return which kind of volume this is; an empty one is an emptyDir."""
+    for name in volume.__struct_fields__:
+        if name != "name" and getattr(volume, name) is not None:
+            return name
+    return "emptyDir"
+
+
+def volume_plans(pod: Pod, pod_dir: Path) -> list[VolumePlan]:
+    """Return a plan for each volume of a pod."""
+    plans = []
+    for volume in pod.spec.volumes or ():
+        kind = volume_kind(volume)
+        if kind in TEXT_KINDS:
+            path = str(pod_dir / "volumes" / TEXT_KINDS[kind] / volume.name)
+        elif kind == "emptyDir":
+            path = str(pod_dir / "volumes" / EMPTY_DIR / volume.name)
+        elif kind == "hostPath" and volume.hostPath is not None:
+            path = volume.hostPath.path
+        else:
+            path = ""
+        plans.append(VolumePlan(volume, kind, path))
+    return plans
+
+
+def references(volume: Volume) -> set[Reference]:
+    """Return the ConfigMaps and Secrets whose content a volume shows."""
+    found: set[Reference] = set()
+    if volume.configMap is not None:
+        found.add(Reference("ConfigMap", volume.configMap.name or ""))
+    if volume.secret is not None:
+        found.add(Reference("Secret", volume.secret.secretName or ""))
+    for source in (volume.projected.sources if volume.projected else None) or ():
+        if source.configMap is not None:
+            found.add(Reference("ConfigMap", source.configMap.name or ""))
+        if source.secret is not None:
+            found.add(Reference("Secret", source.secret.name or ""))
+    return found
+
+
+def mount_plans(
+    container: AnyContainer, places: Mapping[str, str], variables: Mapping[str, str]
+) -> list[MountPlan]:
+    """Return where a container sees which volume.
+
+    Raises:
+        ConfigProblem: a sub-path refers to a variable there is not, or to a place outside.
+    """
+    return [_mount_plan(m, places, variables) for m in container.volumeMounts or ()]
+
+
+def _mount_plan(
+    mount: VolumeMount, places: Mapping[str, str], variables: Mapping[str, str]
+) -> MountPlan:
+    sub_path = mount.subPath or ""
+    if mount.subPathExpr:
+        if missing := unknown_references(mount.subPathExpr, variables):
+            raise ConfigProblem(
+                f"missing value for {_quoted(missing[0])} in subPathExpr "
+                f"{_quoted(mount.subPathExpr)}"
+            )
+        sub_path = expand(mount.subPathExpr, variables)
+    if sub_path.startswith("/") or ".." in sub_path.split("/"):
+        raise ConfigProblem(
+            f"failed to prepare subPath for volumeMount {_quoted(mount.name)}: must not contain '..'"
+            if ".." in sub_path
+            else f"error SubPath `{sub_path}` must not be an absolute path"
+        )
+    path = mount.mountPath
+    return MountPlan(
+        volume=mount.name,
+        host_path=places[mount.name],
+        sub_path=sub_path,
+        container_path=path if path.startswith("/") else f"/{path}",
+        read_only=bool(mount.readOnly),
+        propagation=int(PROPAGATION.get(mount.mountPropagation or "", c.MountPropagation.PRIVATE)),
+    )
+
+
+def _quoted(text: str) -> str:
+    return f'"{text}"'
