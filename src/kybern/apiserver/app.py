@@ -1,0 +1,130 @@
+"""The API server: from a request to an answer.
+
+In:   Requests, from the HTTP server or from a component in this process.
+Out:  Responses.
+By:   cmd, and tests: `ApiServer(config, store, clock).app(request)` needs no socket.
+
+The way is the list FILTERS, read from top to bottom, and then `routes.dispatch`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+from typing import TYPE_CHECKING
+
+from kybern.apiserver import routes
+from kybern.apiserver.admission.chain import chain
+from kybern.apiserver.authn.chain import Chain as Authenticators
+from kybern.apiserver.authn.service_accounts import Tokens
+from kybern.apiserver.authn.tokens import StaticTokens
+from kybern.apiserver.authn.x509 import Certificates
+from kybern.apiserver.authz.chain import Chain as Authorizers
+from kybern.apiserver.authz.node import NodeAuthorizer
+from kybern.apiserver.authz.rbac import PREFIXES, Rbac
+from kybern.apiserver.context import RequestContext, Services
+from kybern.apiserver.documents import Documents, metrics
+from kybern.apiserver.filters.audit import Audit
+from kybern.apiserver.filters.authentication import Authentication
+from kybern.apiserver.filters.authorization import Authorization
+from kybern.apiserver.filters.deadline import Deadline
+from kybern.apiserver.filters.flow_control import FlowControl
+from kybern.apiserver.filters.impersonation import Impersonation
+from kybern.apiserver.filters.panics import Panics
+from kybern.apiserver.filters.request_info import RequestInfo
+from kybern.apiserver.health import Health
+from kybern.apiserver.registry.all import registry
+from kybern.apiserver.registry.identity import Identities
+
+if TYPE_CHECKING:
+    from kybern.apiserver.config import Config
+    from kybern.apiserver.context import Answer
+    from kybern.lib.clock import Clock
+    from kybern.lib.http.messages import Request
+    from kybern.store.objects import Store
+
+FILTERS = (
+    Panics,  # a bug becomes a 500 Status, never a dropped connection
+    RequestInfo,  # verb, resource, namespace, name, subresource
+    Deadline,  # short requests get a deadline, watches do not
+    Authentication,  # who                                            → ctx.user
+    Audit,  # from here on, someone writes it down
+    Impersonation,  # whom they ask to be                            → ctx.user
+    FlowControl,  # wait for a seat, or 429
+    Authorization,  # may they
+)
+
+
+class ApiServer:
+    """One API server over one store.
+
+    `app` answers requests as soon as the object exists; `start` lets it follow its own data
+    (roles, pods of nodes), which only matters for users that are not masters.
+    """
+
+    def __init__(self, config: Config, store: Store, clock: Clock) -> None:
+        self.config = config
+        self.services = services = Services()
+        services.store = store
+        services.clock = clock
+        services.config = config
+        services.identities = Identities(random.SystemRandom())
+        services.resources = registry()
+        services.resources.register(store)
+        self.rbac = services.rbac = Rbac()
+        self.node_authorizer = NodeAuthorizer()
+        services.authorizer = Authorizers(self.node_authorizer, services.rbac)
+        services.tokens = Tokens(config, store, clock)
+        services.authenticator = Authenticators(
+            Certificates(clock), self._static_tokens(), services.tokens
+        )
+        services.admission = chain(services)
+        self.health = Health()
+        self.documents = Documents(services, f"{config.advertise_address}:{config.port}")
+        services.paths = {**self.documents.paths(), **self.health.paths(), "/metrics": metrics}
+        services.prefixes = [*self.health.prefixes(), *self.documents.prefixes()]
+        filters = [make(services) for make in FILTERS]
+        self._rescue = filters[0].rescue
+        self._enter = tuple(f.enter for f in filters if hasattr(f, "enter"))
+        self._leave = tuple(f.leave for f in reversed(filters) if hasattr(f, "leave"))
+
+    async def app(self, request: Request) -> Answer:
+        """Answer one request; never raises."""
+        ctx = RequestContext(self.services, request)
+        answer: Answer | None = None
+        try:
+            try:
+                for enter in self._enter:
+                    waiting = enter(ctx)
+                    if waiting is not None:
+                        await waiting
+                if ctx.timeout is None:
+                    answer = await routes.dispatch(ctx)
+                else:
+                    async with asyncio.timeout(ctx.timeout):
+                        answer = await routes.dispatch(ctx)
+            except Exception as error:  # noqa: BLE001  # this is the one place that answers for bugs
+                answer = self._rescue(ctx, error)
+        finally:
+            for leave in self._leave:
+                leave(ctx, answer)
+        return answer
+
+    async def run(self) -> None:
+        """Follow the store until cancelled."""
+        async with asyncio.TaskGroup() as group:
+            for prefix in PREFIXES:
+                group.create_task(
+                    self.rbac.follow(self.services.store, prefix), name=f"rbac {prefix}"
+                )
+            group.create_task(
+                self.node_authorizer.index.follow(self.services.store), name="pods of nodes"
+            )
+
+    def _static_tokens(self) -> StaticTokens:
+        tokens = StaticTokens()
+        if self.config.token:
+            tokens.add_admin(self.config.token)
+        if self.config.token_file is not None:
+            tokens.add_lines(self.config.token_file.read_text().splitlines())
+        return tokens

@@ -1,0 +1,1 @@
+"""Who sends a request: certificates, tokens, service accounts; in the order of chain.Chain."""

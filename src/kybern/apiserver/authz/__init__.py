@@ -1,0 +1,1 @@
+"""May they: Allow, Deny or NoOpinion, from what is in memory."""

@@ -1,0 +1,41 @@
+"""Who sends this.
+
+In:   the request's peer certificate, Authorization header, or the identity of a caller in
+      this process.
+Out:  ctx.user; or 401.
+By:   app, after request_info.
+
+Anonymous requests get 401, except to the documents in OPEN: load balancers and scripts ask for
+those before they have credentials.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kybern.api import errors
+
+if TYPE_CHECKING:
+    from kybern.apiserver.context import RequestContext, Services
+
+OPEN = ("/healthz", "/livez", "/readyz")
+
+
+class Authentication:
+    """Find the user of a request."""
+
+    def __init__(self, services: Services) -> None:
+        self._authenticator = services.authenticator
+
+    def enter(self, ctx: RequestContext) -> None:
+        """Set ctx.user or refuse."""
+        user, known = self._authenticator.authenticate(ctx.request)
+        if not known and not _open(ctx):
+            raise errors.Unauthorized("Unauthorized")
+        ctx.user = user
+
+
+def _open(ctx: RequestContext) -> bool:
+    return not ctx.is_resource and any(
+        ctx.path == path or ctx.path.startswith(path + "/") for path in OPEN
+    )

@@ -1,0 +1,207 @@
+"""GET on a collection: many objects.
+
+In:   a context that has passed every filter; selectors, limit and continue, resourceVersion.
+Out:  200 and a list, a Table or a list of metadata; 410 when a continue token is too old.
+By:   routes.
+
+The items are the stored bytes, joined. Which state of the collection is meant is decided in
+`_state`, with upstream's rules for resourceVersion and resourceVersionMatch.
+"""
+
+from __future__ import annotations
+
+from itertools import islice
+from typing import TYPE_CHECKING, NamedTuple
+
+from kybern.api import errors
+from kybern.api.field_path import Path, Problem, forbidden, not_supported
+from kybern.apiserver import accept
+from kybern.apiserver.answers import written
+from kybern.apiserver.handlers import continuation, showing, versions
+from kybern.apiserver.handlers.choosing import Choice, choice
+from kybern.apiserver.handlers.options import OptionsKind
+from kybern.store.interface import Compacted, FutureRevision, Listing
+
+if TYPE_CHECKING:
+    from kybern.apiserver.context import RequestContext
+    from kybern.apiserver.registry.resource import Resource
+    from kybern.lib.http.messages import Response
+    from kybern.store.interface import Entry
+
+EXACT, NOT_OLDER = "Exact", "NotOlderThan"
+
+
+class Page(NamedTuple):
+    """A part of a list."""
+
+    entries: list[Entry]
+    revision: int
+    token: str
+    remaining: int | None
+
+
+async def list_(ctx: RequestContext) -> Response:
+    """Answer with the objects of a collection that the query chooses."""
+    resource: Resource = ctx.resource
+    form = accept.form(ctx.request.headers.get("accept"), accept.OF_LIST)
+    if not ctx.request.query:
+        found = ctx.services.store.list(resource.scope(ctx.namespace))
+        page = Page(found.entries, found.revision, "", None)
+    else:
+        _check(ctx)
+        page = await _page(ctx, resource)
+    if form.view == accept.OBJECT:
+        body: bytes | list[bytes] = _list_body(resource, page)
+    elif form.view == accept.PARTIAL_LIST:
+        body = _partial_body(resource, page, form.version)
+    else:
+        body = _table_body(ctx, resource, page, form.version)
+    return written(ctx, 200, body, form, resource.kind.list_struct if form.media else None)
+
+
+def _check(ctx: RequestContext) -> None:
+    params = ctx.params
+    problems: list[Problem] = []
+    match = ctx.param("resourceVersionMatch")
+    if "sendInitialEvents" in params:
+        problems.append(
+            forbidden(Path("sendInitialEvents"), "sendInitialEvents is forbidden for list")
+        )
+    if match:
+        where = Path("resourceVersionMatch")
+        version = ctx.param("resourceVersion")
+        if not version:
+            text = "resourceVersionMatch is forbidden unless resourceVersion is provided"
+            problems.append(forbidden(where, text))
+        if ctx.param("continue"):
+            text = "resourceVersionMatch is forbidden when continue is provided"
+            problems.append(forbidden(where, text))
+        if match not in (EXACT, NOT_OLDER):
+            problems.append(not_supported(where, match, (EXACT, NOT_OLDER, "")))
+        if match == EXACT and version == "0":
+            text = 'resourceVersionMatch "exact" is forbidden for resourceVersion "0"'
+            problems.append(forbidden(where, text))
+    if problems:
+        raise errors.Invalid.of(OptionsKind("ListOptions"), "", problems)
+
+
+async def _page(ctx: RequestContext, resource: Resource) -> Page:
+    chosen, name = choice(ctx, resource)
+    limit = _limit(ctx)
+    token = ctx.param("continue")
+    revision, after, exact = _state(ctx, limit, token)
+    scope = resource.scope(ctx.namespace)
+    if name and not token and not exact:
+        return _single(ctx, resource, chosen, name)
+    start = scope + after if after else ""
+    try:
+        if not exact:
+            store = ctx.services.store
+            found = store.list(scope, start_after=start, limit=0 if chosen else limit)
+        else:
+            found = await ctx.services.store.list_at(
+                scope, revision, start_after=start, limit=0 if chosen else limit
+            )
+    except Compacted as error:
+        if token:
+            raise continuation.expired(after) from None
+        raise errors.Expired.too_old(revision, error.oldest) from None
+    except FutureRevision as error:
+        raise versions.too_large(revision, error.current) from None
+    return _cut(found, chosen, limit, scope)
+
+
+def _limit(ctx: RequestContext) -> int:
+    text = ctx.param("limit")
+    if not text:
+        return 0
+    try:
+        return max(int(text), 0)
+    except ValueError:
+        raise errors.BadRequest(
+            f'strconv.ParseInt: parsing "{text}": invalid syntax'
+        ) from None
+
+
+def _state(ctx: RequestContext, limit: int, token: str) -> tuple[int, str, bool]:
+    """Return which revision is meant, after which key, and whether exactly that one."""
+    text = ctx.param("resourceVersion")
+    if token:
+        if text and text != "0":
+            raise errors.BadRequest(
+                "specifying resource version is not allowed when using continue"
+            )
+        revision, after = continuation.decode(token)
+        return revision, after, revision > 0
+    revision = versions.check_not_newer(ctx, text)
+    match = ctx.param("resourceVersionMatch")
+    # Without a match, a limit has always meant the very revision that is named.
+    exact = revision > 0 and (match == EXACT or (not match and limit > 0))
+    return revision, "", exact
+
+
+def _single(ctx: RequestContext, resource: Resource, chosen: Choice | None, name: str) -> Page:
+    store = ctx.services.store
+    if resource.namespaced and not ctx.namespace:
+        entries = [e for e in store.list(resource.prefix).entries if e.key.endswith("/" + name)]
+    else:
+        entry = store.get(resource.key(ctx.namespace, name))
+        entries = [] if entry is None else [entry]
+    kept = [e for e in entries if chosen is None or chosen.takes(e)]
+    return Page(kept, store.revision, "", None)
+
+
+def _cut(found: Listing, chosen: Choice | None, limit: int, scope: str) -> Page:
+    if chosen is None:
+        if not limit or not found.more:
+            return Page(found.entries, found.revision, "", None)
+        token = continuation.encode(found.revision, found.entries[-1].key[len(scope) :])
+        return Page(found.entries, found.revision, token, found.remaining)
+    matching = (entry for entry in found.entries if chosen.takes(entry))
+    if not limit:
+        return Page(list(matching), found.revision, "", None)
+    kept = list(islice(matching, limit))
+    token = ""
+    if next(matching, None) is not None:
+        token = continuation.encode(found.revision, kept[-1].key[len(scope) :])
+    return Page(kept, found.revision, token, None)
+
+
+def _list_meta(page: Page) -> bytes:
+    meta = b'{"resourceVersion":"%d"' % page.revision
+    if page.token:
+        meta += b',"continue":"%b"' % page.token.encode()
+    if page.remaining is not None:
+        meta += b',"remainingItemCount":%d' % page.remaining
+    return meta + b"}"
+
+
+def _list_body(resource: Resource, page: Page) -> list[bytes]:
+    kind = resource.kind
+    head = b'{"kind":"%b","apiVersion":"%b","metadata":%b,"items":[' % (
+        kind.list_kind.encode(),
+        kind.api_version.encode(),
+        _list_meta(page),
+    )
+    return [head, b",".join([resource.item(entry) for entry in page.entries]), b"]}"]
+
+
+def _partial_body(resource: Resource, page: Page, version: str) -> list[bytes]:
+    head = (
+        b'{"kind":"PartialObjectMetadataList","apiVersion":"meta.k8s.io/%b","metadata":%b,'
+        b'"items":[' % (version.encode(), _list_meta(page))
+    )
+    items = [showing.partial(resource.wire(entry), version) for entry in page.entries]
+    return [head, b",".join(items), b"]}"]
+
+
+def _table_body(ctx: RequestContext, resource: Resource, page: Page, version: str) -> bytes:
+    meta: dict[str, object] = {"resourceVersion": str(page.revision)}
+    if page.token:
+        meta["continue"] = page.token
+    if page.remaining is not None:
+        meta["remainingItemCount"] = page.remaining
+    wires = [resource.wire(entry) for entry in page.entries]
+    return showing.table(ctx, resource, wires, version, meta)
+
+

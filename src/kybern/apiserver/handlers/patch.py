@@ -1,0 +1,121 @@
+"""PATCH: change one object by a JSON patch, a merge patch, a strategic merge patch, or apply.
+
+In:   a context that has passed every filter, and the patch.
+Out:  200 and the object; 201 when apply created it.
+By:   routes.
+
+A patch is applied to whatever is stored, up to five times when others are faster, unless it names
+a resourceVersion. The result is decoded, defaulted and validated as if it had been PUT.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+
+from kybern.api import codec, errors
+from kybern.api.field_path import Path, invalid
+from kybern.api.normalise import normalise
+from kybern.api.patch import managed_fields
+from kybern.apiserver.handlers.options import (
+    OptionsKind,
+    content_type,
+    read_body,
+    read_write_options,
+)
+from kybern.apiserver.handlers.patching import CHANGES, PatchBody
+from kybern.apiserver.handlers.update import show_written, write_through
+from kybern.apiserver.registry import generic
+from kybern.apiserver.registry.rules import default_of
+
+if TYPE_CHECKING:
+    from kybern.api.scheme import Kind
+    from kybern.apiserver.context import RequestContext
+    from kybern.apiserver.registry.resource import Resource, View
+    from kybern.lib.http.messages import Response
+
+RETRIES = 5
+APPLY = "application/apply-patch+yaml"
+
+
+class NoKind:
+    """Stands for the object in the message about a patch that does not make one."""
+
+    group = kind = plural = group_resource = ""
+
+
+class Patched:
+    """A change by a patch."""
+
+    __slots__ = ("_body", "_kind", "_view", "records_owners", "retries")
+
+    def __init__(self, body: PatchBody, kind: Kind, view: View | None) -> None:
+        self._body = body
+        self._kind = kind
+        self._view = view
+        self.records_owners = body.records_owners and view is None
+        self.retries = RETRIES
+
+    def apply(self, ctx: RequestContext, old: Any | None) -> Any:
+        """Return the object with the patch applied."""
+        if self._view is not None:
+            shown = self._view.read(old)
+            return write_through(self._view, old, self._patched(ctx, shown, self._view.kind))
+        return self._patched(ctx, old, self._kind)
+
+    def _patched(self, ctx: RequestContext, old: Any | None, kind: Kind) -> Any:
+        tree = self._body.apply(ctx, old, kind)
+        obj = _object(ctx, tree, kind)
+        default_of(kind)(obj)
+        return obj
+
+
+async def patch(ctx: RequestContext) -> Response:
+    """Apply the patch in the body to the object of the path."""
+    resource: Resource = ctx.resource
+    media = content_type(ctx)
+    make = CHANGES.get(media)
+    if make is None:
+        raise errors.UnsupportedMediaType.of(tuple(CHANGES))
+    read_write_options(ctx, "PatchOptions")
+    apply = media == APPLY
+    if apply and (problems := managed_fields.name_problems(ctx.field_manager, apply=True)):
+        raise errors.Invalid.of(OptionsKind("PatchOptions"), "", problems)
+    body = make(ctx, await read_body(ctx), resource.kind)
+    if not ctx.subresource:
+        change = Patched(body, resource.kind, None)
+        written = await generic.update(
+            ctx, resource, resource.strategy, change, create_missing=apply
+        )
+        return show_written(ctx, resource, written, None)
+    subresource = resource.subresources[ctx.subresource]
+    change = Patched(body, resource.kind, subresource.view)
+    written = await generic.update(ctx, resource, subresource.strategy, change)
+    return show_written(ctx, resource, written, subresource.view)
+
+
+def _object(ctx: RequestContext, tree: Any, kind: Kind) -> Any:
+    """Return the object a patched tree describes.
+
+    Raises:
+        Invalid: it describes none.
+    """
+    try:
+        obj = msgspec.convert(tree, kind.struct)
+        normalise(obj)
+    except (msgspec.ValidationError, ValueError):
+        pass  # it has unknown fields, or is wrong: look closer
+    else:
+        return obj
+    try:
+        obj, warnings = codec.decode_request(
+            codec.encode(tree), kind, codec.JSON, ctx.field_validation
+        )
+    except errors.BadRequest as error:
+        why = error.message.rpartition(f"cannot be handled as a {kind.kind}: ")[2]
+        problem = invalid(Path("patch"), codec.encode(tree).decode(), why)
+        raise errors.Invalid.of(NoKind, "", [problem]) from None
+    for text in warnings:
+        ctx.warn(text)
+    return obj

@@ -1,0 +1,141 @@
+"""The four kinds of patch, each from a body to a function on trees.
+
+In:   the body of a PATCH.
+Out:  a PatchBody: parsed once, applied as often as needed.
+By:   handlers.patch.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Protocol
+
+from kybern.api import codec, errors
+from kybern.api.patch import json_patch, merge_patch, strategic
+from kybern.api.patch.apply import apply
+from kybern.apiserver.filters.request_info import is_true
+from kybern.apiserver.registry import managed
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kybern.api.scheme import Kind
+    from kybern.apiserver.context import RequestContext
+
+Tree = dict[str, Any]
+
+
+class PatchBody(Protocol):
+    """A parsed patch."""
+
+    records_owners: bool
+
+    def apply(self, ctx: RequestContext, old: Any | None, kind: Kind) -> Tree:
+        """Return the tree of the object with the patch applied."""
+        ...
+
+
+class JsonPatch:
+    """RFC 6902."""
+
+    records_owners = False
+
+    def __init__(self, ctx: RequestContext, body: bytes, kind: Kind) -> None:
+        del kind
+        self._operations, odd = json_patch.parse(body, ctx.field_validation)
+        note(ctx, odd)
+
+    def apply(self, ctx: RequestContext, old: Any | None, kind: Kind) -> Tree:
+        """Return the tree with the operations done."""
+        del ctx, kind
+        tree: Tree = json_patch.apply(codec.to_tree(old), self._operations)
+        return tree
+
+
+class MergePatch:
+    """RFC 7386."""
+
+    records_owners = False
+
+    def __init__(self, ctx: RequestContext, body: bytes, kind: Kind) -> None:
+        del kind
+        self._patch, odd = merge_patch.parse(body)
+        note(ctx, odd)
+
+    def apply(self, ctx: RequestContext, old: Any | None, kind: Kind) -> Tree:
+        """Return the tree with the document merged in."""
+        del ctx, kind
+        tree: Tree = merge_patch.apply(codec.to_tree(old), self._patch)
+        return tree
+
+
+class StrategicPatch:
+    """A merge patch that knows which lists are keyed."""
+
+    records_owners = False
+
+    def __init__(self, ctx: RequestContext, body: bytes, kind: Kind) -> None:
+        del kind
+        self._patch, odd = strategic.parse(body)
+        note(ctx, odd)
+
+    def apply(self, ctx: RequestContext, old: Any | None, kind: Kind) -> Tree:
+        """Return the tree with the document merged in by its kind's rules."""
+        del ctx
+        return strategic.apply(codec.to_tree(old), self._patch, kind.struct)
+
+
+class ApplyPatch:
+    """Server-side apply."""
+
+    records_owners = True
+
+    def __init__(self, ctx: RequestContext, body: bytes, kind: Kind) -> None:
+        self._force = is_true(ctx.param("force"))
+        self._declared = _yaml_object(ctx, body, kind)
+
+    def apply(self, ctx: RequestContext, old: Any | None, kind: Kind) -> Tree:
+        """Return the tree with what the applier declares."""
+        if old is None and (self._declared.get("metadata") or {}).get("uid"):
+            # Whoever names a uid means an object that exists.
+            raise errors.Conflict.of(
+                kind, ctx.name, "uid mismatch: the provided object specified uid "
+                f"{self._declared['metadata']['uid']}, and no existing object was found",
+            )  # fmt: skip
+        return apply(
+            None if old is None else codec.to_tree(old), self._declared, kind.struct,
+            ctx.field_manager, managed.now(ctx), force=self._force, subresource=ctx.subresource,
+            reset=managed.reset_of(ctx, kind),
+        )  # fmt: skip
+
+
+def _yaml_object(ctx: RequestContext, body: bytes, kind: Kind) -> Tree:
+    from kybern.api import yaml_text
+
+    try:
+        tree, duplicates = yaml_text.load(body)
+    except yaml_text.YamlError as error:
+        raise errors.BadRequest(f"error decoding YAML: {error}") from None
+    if not isinstance(tree, dict):
+        raise errors.BadRequest(f"error decoding YAML: not an object of kind {kind.kind}")
+    if duplicates:
+        note(ctx, ["yaml: unmarshal errors:\n  " + "\n  ".join(duplicates)])
+    return tree
+
+
+def note(ctx: RequestContext, odd: list[str]) -> None:
+    """Refuse or warn about oddities of a patch, as the request wants."""
+    if not odd:
+        return
+    if ctx.field_validation == "Strict":
+        raise errors.BadRequest("strict decoding error: " + ", ".join(odd))
+    if ctx.field_validation == "Warn":
+        for text in odd:
+            ctx.warn(text)
+
+
+CHANGES: dict[str, Callable[[RequestContext, bytes, Kind], PatchBody]] = {
+    "application/json-patch+json": JsonPatch,
+    "application/merge-patch+json": MergePatch,
+    "application/strategic-merge-patch+json": StrategicPatch,
+    "application/apply-patch+yaml": ApplyPatch,
+}

@@ -1,0 +1,1 @@
+"""Resources of apps that are not generic."""

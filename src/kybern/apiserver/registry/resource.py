@@ -1,0 +1,171 @@
+"""One resource: a kind and everything the API server knows about serving it.
+
+In:   a Kind, its strategy, its subresources.
+Out:  where objects are stored and how their bytes are read and written.
+By:   registry.all makes them; routes and handlers use them.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kybern.api import codec
+from kybern.apiserver.registry import selectable
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from kybern.api.scheme import Kind
+    from kybern.apiserver.context import Answer, RequestContext
+    from kybern.apiserver.registry.strategy import Strategy
+    from kybern.store.interface import Entry, Event
+
+    Connect = Callable[["RequestContext"], Awaitable[Answer]]
+    Make = Callable[["RequestContext", Any], Awaitable[Any]]
+
+
+class View:
+    """Another shape in which a subresource shows and takes an object: Scale.
+
+    Attributes:
+        kind: the kind of that shape.
+    """
+
+    kind: Kind
+
+    def read(self, obj: Any) -> Any:
+        """Return the object in this shape."""
+        raise NotImplementedError
+
+    def write(self, obj: Any, shown: Any) -> None:
+        """Put what was changed in this shape back into the object."""
+        raise NotImplementedError
+
+
+class Subresource:
+    """One name below an object.
+
+    Exactly one of these serves it: `strategy` (the same object, changed by other rules),
+    `make` (a POST of another kind that does something), `connect` (a conversation).
+    """
+
+    __slots__ = ("connect", "kind", "make", "name", "strategy", "verbs", "view")
+
+    def __init__(
+        self,
+        name: str,
+        *,
+        strategy: Strategy | None = None,
+        view: View | None = None,
+        make: Make | None = None,
+        kind: Kind | None = None,
+        connect: Connect | None = None,
+        verbs: tuple[str, ...] = (),
+    ) -> None:
+        self.name = name
+        self.strategy = strategy
+        self.view = view
+        self.make = make
+        self.kind = kind
+        self.connect = connect
+        if not verbs:
+            verbs = ("create",) if make else ("get", "update", "patch") if strategy else ()
+        self.verbs = frozenset(verbs)
+
+
+class Resource:
+    """A resource whose stored form is the form it is served in."""
+
+    def __init__(
+        self,
+        kind: Kind,
+        prefix: str,
+        strategy: Strategy,
+        subresources: dict[str, Subresource] | None = None,
+    ) -> None:
+        self.kind = kind
+        self.prefix = prefix
+        self.strategy = strategy
+        self.subresources = subresources or {}
+        self.verbs = frozenset(kind.verbs)
+        self.namespaced = kind.namespaced
+        self.struct = kind.struct
+        self.fields = selectable.BY_KIND.get((kind.group, kind.kind), selectable.PLAIN)
+        self.columns: Any = None
+        self.answers = False  # whether a POST asks a question, see registry.reviews
+        self.item_head = f'{{"kind":"{kind.kind}","apiVersion":"{kind.api_version}",'.encode()
+
+    def __repr__(self) -> str:
+        return f"Resource({self.kind.group_resource})"
+
+    def key(self, namespace: str, name: str) -> str:
+        """Return where an object is stored."""
+        return f"{self.prefix}{namespace}/{name}" if self.namespaced else self.prefix + name
+
+    def scope(self, namespace: str, name: str = "") -> str:
+        """Return the part of the store a list or watch covers."""
+        if self.namespaced and not namespace:
+            return self.prefix
+        if name:
+            return self.key(namespace, name)
+        return f"{self.prefix}{namespace}/" if self.namespaced else self.prefix
+
+    def decode(self, entry: Entry) -> Any:
+        """Return the stored object, with its resourceVersion; it is yours."""
+        return codec.decode(entry.wire, self.struct)
+
+    def encode(self, obj: Any) -> bytes:
+        """Return the bytes to store: everything but the resourceVersion."""
+        obj.metadata.resourceVersion = None
+        return codec.encode(obj)
+
+    def wire(self, entry: Entry) -> bytes:
+        """Return the bytes a client gets."""
+        return entry.wire
+
+    def frame(self, event: Event) -> bytes:
+        """Return the line a watcher gets."""
+        return event.frame
+
+    def item(self, entry: Entry) -> bytes:
+        """Return the bytes of an item of a list: those say their kind once, on top."""
+        wire = self.wire(entry)
+        head = self.item_head
+        return b"{" + wire[len(head) :] if wire.startswith(head) else wire
+
+
+class ConvertedResource(Resource):
+    """A resource that is stored as another kind; `convert_in` and `convert_out` translate.
+
+    Two versions of one group (HorizontalPodAutoscaler) or two groups (Event) share one storage.
+    """
+
+    def __init__(
+        self,
+        kind: Kind,
+        stored: Resource,
+        strategy: Strategy,
+        convert_in: Callable[[Any], Any],
+        convert_out: Callable[[Any], Any],
+        subresources: dict[str, Subresource] | None = None,
+    ) -> None:
+        super().__init__(kind, stored.prefix, strategy, subresources)
+        self.stored = stored
+        self._in = convert_in
+        self._out = convert_out
+
+    def decode(self, entry: Entry) -> Any:
+        """Return the stored object in the served form."""
+        return self._out(self.stored.decode(entry))
+
+    def encode(self, obj: Any) -> bytes:
+        """Return the bytes to store, in the stored form."""
+        return self.stored.encode(self._in(obj))
+
+    def wire(self, entry: Entry) -> bytes:
+        """Return the bytes a client gets, converted."""
+        return codec.encode(self.decode(entry))
+
+    def frame(self, event: Event) -> bytes:
+        """Return the line a watcher gets, converted."""
+        return b'{"type":"%b","object":%b}\n' % (event.type.encode(), self.wire(event.entry))

@@ -1,0 +1,114 @@
+"""From verb and resource to the handler.
+
+In:   a context that has passed every filter.
+Out:  the handler's answer; 404 or 405 where there is none.
+By:   app.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kybern.api import errors
+from kybern.apiserver.answers import text_response
+from kybern.apiserver.handlers.connect import connect
+from kybern.apiserver.handlers.create import create, make, review
+from kybern.apiserver.handlers.delete import delete
+from kybern.apiserver.handlers.delete_collection import delete_collection
+from kybern.apiserver.handlers.get import get
+from kybern.apiserver.handlers.list import list_
+from kybern.apiserver.handlers.patch import patch
+from kybern.apiserver.handlers.update import update
+from kybern.apiserver.handlers.watch import watch
+
+if TYPE_CHECKING:
+    from kybern.apiserver.context import Answer, Handler, RequestContext
+    from kybern.apiserver.registry.resource import Resource
+
+VERBS: dict[str, Handler] = {
+    "get": get,
+    "list": list_,
+    "watch": watch,
+    "create": create,
+    "update": update,
+    "patch": patch,
+    "delete": delete,
+    "deletecollection": delete_collection,
+}
+NOT_FOUND = "404 page not found\n"
+
+
+async def dispatch(ctx: RequestContext) -> Answer:
+    """Hand the request to whoever answers it.
+
+    Raises:
+        MethodNotAllowed: the resource does not do that.
+    """
+    if not ctx.is_resource:
+        return await _document(ctx)
+    resource: Resource | None = ctx.resource
+    if resource is None or resource.namespaced is not bool(ctx.namespace):
+        problem = _misplaced(ctx, resource)
+        if problem is not None:
+            return problem
+    assert resource is not None
+    if ctx.subresource:
+        return await _subresource(ctx, resource)
+    verb = ctx.verb
+    if verb not in resource.verbs:
+        raise not_allowed()
+    if resource.answers:
+        return await review(ctx)
+    handler = VERBS[verb]
+    if verb == "create" and resource.namespaced and not ctx.namespace:
+        raise not_allowed()
+    return await handler(ctx)
+
+
+def _misplaced(ctx: RequestContext, resource: Resource | None) -> Answer | None:
+    """Return the answer to a path that is in the wrong scope; None when it is not."""
+    if resource is None:
+        return text_response(404, NOT_FOUND)
+    if resource.namespaced:
+        # All namespaces together can be listed and watched, but not written.
+        if ctx.name and ctx.verb not in ("list", "watch", "deletecollection"):
+            return text_response(404, NOT_FOUND)
+        return None
+    if ctx.plural == "namespaces" and not ctx.group:
+        return None  # its own name is its namespace
+    return text_response(404, NOT_FOUND)
+
+
+async def _subresource(ctx: RequestContext, resource: Resource) -> Answer:
+    subresource = resource.subresources.get(ctx.subresource)
+    if subresource is None or not ctx.name or (ctx.subpath and subresource.connect is None):
+        return text_response(404, NOT_FOUND)
+    if subresource.connect is not None:
+        return await connect(ctx, subresource)
+    if ctx.verb not in subresource.verbs:
+        raise not_allowed()
+    if subresource.make is not None:
+        return await make(ctx)
+    return await VERBS[ctx.verb](ctx)
+
+
+async def _document(ctx: RequestContext) -> Answer:
+    services = ctx.services
+    handler = services.paths.get(ctx.path)
+    if handler is None:
+        for prefix, candidate in services.prefixes:
+            if ctx.path.startswith(prefix):
+                handler = candidate
+                break
+        else:
+            return text_response(404, NOT_FOUND)
+    if ctx.verb not in ("get", "head"):
+        raise not_allowed()
+    return await handler(ctx)
+
+
+def not_allowed() -> errors.MethodNotAllowed:
+    """Say that a resource does not take this method."""
+    return errors.MethodNotAllowed(
+        "the server does not allow this method on the requested resource", {}
+    )
