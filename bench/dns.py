@@ -122,7 +122,8 @@ def main() -> None:
     server.start()
     port = ports.get(timeout=60)
     print(
-        f"{services} services, dnsperf on the same machine, 8 sockets, 200 queries under way, {seconds} s each\n"
+        f"{services} services; dnsperf on the same machine, 8 sockets, 200 queries under way, "
+        f"{seconds} s each\n"
     )
     print("| Questions | Queries/s | Mean latency | Lost | Answers |")
     print("|---|---|---|---|---|")

@@ -1,0 +1,100 @@
+"""NodeAffinity: pods choose nodes by their labels, strictly or by preference.
+
+In:   nodeSelector, required and preferred node affinity; the labels of nodes.
+Out:  a verdict and a score per node.
+By:   cycle.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import numpy as np
+
+from kybern.scheduler import node_selectors
+from kybern.scheduler.framework import News, Why, by_maximum
+
+if TYPE_CHECKING:
+    from kybern.api.core.v1 import NodeSelectorTerm, PreferredSchedulingTerm
+    from kybern.scheduler.columns import Nodes
+    from kybern.scheduler.framework import Bools, Ints, Rows
+    from kybern.scheduler.pod_info import PodInfo
+
+REASON: Final = "node(s) didn't match Pod's node affinity/selector"
+
+
+class Required(NamedTuple):
+    """What a pod insists on."""
+
+    labels: dict[str, str]
+    terms: list[NodeSelectorTerm] | None
+
+
+def required(pod: PodInfo) -> Required | None:
+    """Return what a pod insists on; None when that is nothing."""
+    spec = pod.pod.spec
+    affinity = spec.affinity and spec.affinity.nodeAffinity
+    selector = affinity and affinity.requiredDuringSchedulingIgnoredDuringExecution
+    if not selector:
+        return Required(spec.nodeSelector, None) if spec.nodeSelector else None
+    return Required(spec.nodeSelector or {}, selector.nodeSelectorTerms)
+
+
+def matches(wanted: Required, nodes: Nodes, rows: Rows) -> Bools:
+    """Say which rows are what a pod insists on."""
+    result = node_selectors.matches_labels(wanted.labels, nodes, rows)
+    if wanted.terms is not None:
+        result &= node_selectors.matches_any(wanted.terms, nodes, rows)
+    return result
+
+
+class NodeAffinity:
+    """Keeps pods on nodes whose labels they ask for."""
+
+    name = "NodeAffinity"
+    wakes = News.NODE_ADDED | News.NODE_LABELS
+    looks_at_pods = False
+
+    def prepare(self, pod: PodInfo, nodes: Nodes) -> Any:
+        """Skip pods that do not choose."""
+        return required(pod)
+
+    def fits(self, state: Any, nodes: Nodes, rows: Rows) -> Bools:
+        """Say which of the rows fit."""
+        return matches(state, nodes, rows)
+
+    def why(self, state: Any, nodes: Nodes, rows: Rows) -> Why:
+        """Explain why these rows do not fit."""
+        count = len(nodes.valid[rows])
+        return Why({REASON: count}, np.zeros(count, np.bool_))
+
+
+class PreferredNodeAffinity:
+    """Prefers nodes whose labels pods would rather have. The scoring half of NodeAffinity."""
+
+    name = "NodeAffinity"
+    looks_at_pods = False
+    relative = True
+
+    def prepare(self, pod: PodInfo, nodes: Nodes) -> Any:
+        """Skip pods without preferences."""
+        affinity = pod.pod.spec.affinity
+        preferred = (
+            affinity
+            and affinity.nodeAffinity
+            and (affinity.nodeAffinity.preferredDuringSchedulingIgnoredDuringExecution)
+        )
+        return preferred or None
+
+    def score(self, state: Any, nodes: Nodes, rows: Rows) -> Ints:
+        """Add up the weights of the terms a node matches."""
+        total: Ints = np.zeros(len(nodes.valid[: nodes.size][rows]), np.int64)
+        terms: list[PreferredSchedulingTerm] = state
+        for term in terms:
+            if term.weight:
+                total += term.weight * node_selectors.matches_term(term.preference, nodes, rows)
+        return total
+
+    def normalise(self, state: Any, nodes: Nodes, raw: Ints, fits: Bools) -> Ints:
+        """Highest sum: 100."""
+        return by_maximum(raw, fits)
