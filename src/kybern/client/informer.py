@@ -367,5 +367,5 @@ class Informers:
 
 def _strip(obj: Any) -> None:
     metadata = obj.metadata
-    if metadata.managedFields is not None:
+    if getattr(metadata, "managedFields", None) is not None:
         metadata.managedFields = None

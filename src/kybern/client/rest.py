@@ -18,6 +18,7 @@ import msgspec
 
 from kybern.api import codec, errors
 from kybern.api.scheme import SCHEME, Kind
+from kybern.client.metadata import ACCEPT, ACCEPT_LIST, Partial
 from kybern.client.watch import Watch
 
 if TYPE_CHECKING:
@@ -115,7 +116,10 @@ class Client:
                     "continue": resume,
                 }
             )
-            answer = _LIST.decode(await self.raw("GET", kind.path(namespace), query=query))
+            data = await self.raw(
+                "GET", kind.path(namespace), query=query, accept=self._accept(type_, ACCEPT_LIST)
+            )
+            answer = _LIST.decode(data)
             items += [_item(item, kind, type_) for item in answer.items or ()]
             resume = answer.metadata.continue_
             if not resume:
@@ -255,7 +259,13 @@ class Client:
                 "timeoutSeconds": timeout,
             }
         )
-        return Watch(lambda: self.open("GET", kind.path(namespace), query=query), type_)
+        accept = self._accept(type_, ACCEPT)
+        path = kind.path(namespace)
+        return Watch(lambda: self.open("GET", path, query=query, accept=accept), type_)
+
+    def _accept(self, type_: type[Any], reduced: str) -> str:
+        # Reducing objects costs the server more than it saves a reader in the same process.
+        return reduced if type_ is Partial and not self.transport.in_process else ""
 
     async def raw(
         self,
@@ -322,11 +332,13 @@ def _resolve(what: type[T] | Kind, into: type[T] | None) -> tuple[Kind, type[T]]
 
 def _item(item: msgspec.Raw, kind: Kind, type_: type[T]) -> T:
     obj = codec.decode(item, type_)
+    # Items of a list come without kind and apiVersion.
     if type_ is dict:
-        # Items of a list come without kind and apiVersion, as upstream's do.
         tree = cast("dict[str, Any]", obj)
         tree.setdefault("kind", kind.kind)
         tree.setdefault("apiVersion", kind.api_version)
+    elif isinstance(obj, Partial):
+        obj.kind, obj.apiVersion = kind.kind, kind.api_version
     return obj
 
 

@@ -44,6 +44,8 @@ class ControllersConfig:
         large_cluster_size_threshold: zones up to this size evict nothing while unhealthy.
         terminated_pod_gc_threshold: how many finished pods may stay.
         max_endpoints_per_slice: addresses in one EndpointSlice.
+        namespace_deletion_delay: seconds before a deleted namespace is emptied. Needed (upstream
+            waits 5) where several API servers may still admit objects into it for a moment.
         workers: keys of one kind reconciled at a time.
     """
 
@@ -58,6 +60,7 @@ class ControllersConfig:
     large_cluster_size_threshold: int = 50
     terminated_pod_gc_threshold: int = 12500
     max_endpoints_per_slice: int = 100
+    namespace_deletion_delay: float = 0.0
     workers: int = 5
 
     def check(self, known: Iterable[str]) -> list[str]:

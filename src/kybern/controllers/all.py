@@ -1,0 +1,60 @@
+"""The controllers there are.
+
+In:   nothing.
+Out:  `ALL`, in the order they are started.
+By:   cmd, `runtime.host`.
+
+The order only matters for reading: service accounts and namespaces first, as everything needs them.
+"""
+
+from __future__ import annotations
+
+from kybern.controllers.deployment.controller import DeploymentController
+from kybern.controllers.namespace.controller import NamespaceController
+from kybern.controllers.replicaset.controller import ReplicaSetController
+from kybern.controllers.root_ca.controller import RootCaController
+from kybern.controllers.runtime.host import Descriptor
+from kybern.controllers.serviceaccount.controller import ServiceAccountController
+
+ALL: tuple[Descriptor, ...] = (
+    Descriptor(
+        "serviceaccount-controller",
+        account="service-account-controller",
+        component="serviceaccount-controller",
+        make=ServiceAccountController,
+        aliases=("serviceaccount",),
+    ),
+    Descriptor(
+        "root-ca-certificate-publisher-controller",
+        account="root-ca-cert-publisher",
+        component="root-ca-cert-publisher",
+        make=RootCaController,
+        aliases=("root-ca-cert-publisher",),
+    ),
+    Descriptor(
+        "namespace-controller",
+        account="namespace-controller",
+        component="namespace-controller",
+        make=NamespaceController,
+        aliases=("namespace",),
+    ),
+    Descriptor(
+        "deployment-controller",
+        account="deployment-controller",
+        component="deployment-controller",
+        make=DeploymentController,
+        aliases=("deployment",),
+    ),
+    Descriptor(
+        "replicaset-controller",
+        account="replicaset-controller",
+        component="replicaset-controller",
+        make=ReplicaSetController,
+        aliases=("replicaset",),
+    ),
+)
+
+
+def names() -> list[str]:
+    """Return every name and alias, for checking `--controllers`."""
+    return [name for one in ALL for name in (one.name, *one.aliases)]
