@@ -82,6 +82,11 @@ def _escape(char: str) -> str:
     return f"\\u{code:04x}" if code < 0x10000 else f"\\U{code:08x}"
 
 
+def go_name(name: str) -> str:
+    """The name of a field in the Go source."""
+    return GO_NAMES.get(name, name[:1].upper() + name[1:])
+
+
 def render(value: Any) -> str:
     """The value as it stands after `Invalid value: `."""
     if value is None:
@@ -118,9 +123,4 @@ def _internal(value: msgspec.Struct) -> dict[str, Any]:
     from kybern.api.fields import fields_of  # only wanted on the way to an error
 
     fields = sorted(fields_of(type(value)).values(), key=lambda field: field.meta.number)
-    return {
-        GO_NAMES.get(field.name, field.name[:1].upper() + field.name[1:]): _plain(
-            getattr(value, field.attr)
-        )
-        for field in fields
-    }
+    return {go_name(field.name): _plain(getattr(value, field.attr)) for field in fields}

@@ -139,6 +139,11 @@ def invalid(path: Path | None, value: Any, detail: str) -> Problem:
     return Problem(INVALID, _place(path), value, detail)
 
 
+def all_invalid(path: Path | None, value: Any, messages: Iterable[str]) -> list[Problem]:
+    """One `invalid` for each of the messages that a rule of `api.names` returned."""
+    return [Problem(INVALID, _place(path), value, message) for message in messages]
+
+
 def type_invalid(path: Path | None, value: Any, detail: str) -> Problem:
     """A value is not of the type the schema asks for."""
     return Problem(TYPE_INVALID, _place(path), value, detail)
