@@ -8,7 +8,6 @@ By:   volumes/act.py, pods/act.py. Pure.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kybern.kubelet.pods.environment import ConfigProblem, Reference
@@ -17,6 +16,7 @@ from kybern.kubelet.runtime.messages import container as c
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
     from kybern.api.core.v1 import Pod, Volume, VolumeMount
     from kybern.kubelet.pods.specs import AnyContainer
@@ -130,9 +130,7 @@ def _mount_plan(
         sub_path = expand(mount.subPathExpr, variables)
     if sub_path.startswith("/") or ".." in sub_path.split("/"):
         raise ConfigProblem(
-            f"failed to prepare subPath for volumeMount {_quoted(mount.name)}: must not contain '..'"
-            if ".." in sub_path
-            else f"error SubPath `{sub_path}` must not be an absolute path"
+            f"unable to provision SubPath `{sub_path}`: it must be a relative path without '..'"
         )
     path = mount.mountPath
     return MountPlan(

@@ -11,10 +11,13 @@ path is walked with descriptors that do not follow links, and the descriptor is 
 from __future__ import annotations
 
 import os
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from kybern.kubelet.volumes import mounts
 from kybern.kubelet.volumes.content import VolumeProblem
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 
 def bind(volume: str, sub_path: str, place: Path, *, make: bool = True) -> Path:

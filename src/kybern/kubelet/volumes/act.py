@@ -1,0 +1,217 @@
+"""Making a pod's volumes, keeping them up to date, and taking them down.
+
+In:   a Pod and its VolumePlans.
+Out:  directories with the right content; the path of each volume on the node.
+By:   pods/act.py.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import shutil
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kybern.api.errors import ApiError
+from kybern.client.transport import Unreachable
+from kybern.kubelet.pods import qos
+from kybern.kubelet.volumes import atomic, claims, empty_dir, host_path, mounts
+from kybern.kubelet.volumes.config_map import config_map_files
+from kybern.kubelet.volumes.content import DEFAULT_MODE, Payload, VolumeProblem
+from kybern.kubelet.volumes.downward_api import downward_files
+from kybern.kubelet.volumes.plan import IN_MEMORY, TEXT_KINDS, references, volume_plans
+from kybern.kubelet.volumes.projected import Found, projected_files, token_key
+from kybern.kubelet.volumes.secret import secret_files
+
+if TYPE_CHECKING:
+    from kybern.api.core.v1 import ConfigMap, Pod, Secret, Volume
+    from kybern.client.rest import Client
+    from kybern.kubelet.objects import WatchedObjects
+    from kybern.kubelet.pods.environment import Reference
+    from kybern.kubelet.pods.field_values import Facts
+    from kybern.kubelet.tokens import Token, Tokens
+    from kybern.kubelet.volumes.plan import VolumePlan
+    from kybern.lib.clock import Clock
+
+NEVER = float("inf")
+
+
+class MountFailed(Exception):
+    """A volume could not be made; `str()` is the event's text."""
+
+    def __init__(self, volume: str, why: str) -> None:
+        super().__init__(f'MountVolume.SetUp failed for volume "{volume}" : {why}')
+
+
+@dataclass(frozen=True, slots=True)
+class Mounted:
+    """Where the volumes are, and when they have to be looked at again (tokens expire)."""
+
+    places: dict[str, str]
+    refresh_at: float = NEVER
+
+
+class Volumes:
+    """The volumes of all pods on this node."""
+
+    def __init__(
+        self, pods_dir: Path, client: Client, objects: WatchedObjects, tokens: Tokens, clock: Clock
+    ) -> None:
+        self._pods_dir = pods_dir
+        self._client = client
+        self._objects = objects
+        self._tokens = tokens
+        self._clock = clock
+
+    def pod_dir(self, uid: str) -> Path:
+        """Return the directory of a pod."""
+        return self._pods_dir / uid
+
+    async def prepare(self, pod: Pod, facts: Facts) -> Mounted:
+        """Make all volumes of a pod, or bring them up to date; doing it again changes nothing.
+
+        Raises:
+            MountFailed: one cannot be made now.
+        """
+        meta = pod.metadata
+        uid, namespace = meta.uid or "", meta.namespace or ""
+        plans = volume_plans(pod, self.pod_dir(uid))
+        wanted: set[Reference] = set().union(*(references(p.volume) for p in plans))
+        found, (tokens, refresh_at) = await self._gather(pod, namespace, wanted, plans)
+        available = Found(
+            config_maps={r.name: o for r, o in found.items() if r.kind == "ConfigMap"},  # type: ignore[misc]
+            secrets={r.name: o for r, o in found.items() if r.kind == "Secret"},  # type: ignore[misc]
+            tokens=tokens,
+            facts=facts,
+        )
+        places = {}
+        for plan in plans:
+            try:
+                places[plan.name] = await self._make(pod, plan, available)
+            except (VolumeProblem, OSError) as problem:
+                raise MountFailed(plan.name, str(problem)) from None
+        return Mounted(places, refresh_at)
+
+    async def tear_down(self, uid: str) -> None:
+        """Unmount and remove everything of a pod."""
+        self._tokens.forget(uid)
+        directory = self.pod_dir(uid)
+        if directory.is_dir():
+            mounts.unmount_below(str(directory))
+            await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
+    def left_behind(self) -> list[str]:
+        """Return the uids of pods which have a directory."""
+        try:
+            return sorted(os.listdir(self._pods_dir))
+        except FileNotFoundError:
+            return []
+
+    async def _gather(
+        self, pod: Pod, namespace: str, wanted: set[Reference], plans: list[VolumePlan]
+    ) -> tuple[
+        dict[Reference, ConfigMap | Secret | None], tuple[dict[tuple[str, int], str], float]
+    ]:
+        try:
+            async with asyncio.TaskGroup() as group:
+                objects = group.create_task(self._objects.read(namespace, wanted))
+                tokens = group.create_task(self._all_tokens(pod, plans))
+        except ExceptionGroup as failures:
+            first = _innermost(failures)
+            if isinstance(first, (ApiError, Unreachable)):
+                raise MountFailed(plans[0].name if plans else "", str(first)) from None
+            raise first from None
+        return objects.result(), tokens.result()
+
+    async def _all_tokens(
+        self, pod: Pod, plans: list[VolumePlan]
+    ) -> tuple[dict[tuple[str, int], str], float]:
+        texts: dict[tuple[str, int], str] = {}
+        refresh_at = NEVER
+        for plan in plans:
+            for source in (plan.volume.projected.sources if plan.volume.projected else None) or ():
+                if source.serviceAccountToken is None:
+                    continue
+                key = token_key(source.serviceAccountToken)
+                token = await self._token(pod, plan.name, *key)
+                texts[key] = token.text
+                refresh_at = min(refresh_at, token.refresh_at)
+        return texts, refresh_at
+
+    async def _token(self, pod: Pod, volume: str, audience: str, seconds: int) -> Token:
+        try:
+            return await self._tokens.get(pod, audience, seconds)
+        except (ApiError, Unreachable) as error:
+            raise MountFailed(volume, f"failed to fetch token: {error}") from None
+
+    async def _make(self, pod: Pod, plan: VolumePlan, found: Found) -> str:
+        volume = plan.volume
+        if plan.kind in TEXT_KINDS:
+            payload = _payload(pod, volume, found)
+            self._write(pod, plan, payload)
+        elif plan.kind == "emptyDir":
+            self._make_empty_dir(pod, plan)
+        elif plan.kind == "hostPath" and volume.hostPath is not None:
+            host_path.check(volume.hostPath.path, volume.hostPath.type or "")
+        elif plan.kind in ("persistentVolumeClaim", "ephemeral"):
+            return await claims.place(self._client, pod, volume)
+        else:
+            raise VolumeProblem(f"volumes of kind {plan.kind} are not supported by this node")
+        return plan.path
+
+    def _write(self, pod: Pod, plan: VolumePlan, payload: Payload) -> None:
+        directory = Path(plan.path)
+        if plan.kind in IN_MEMORY and not os.path.ismount(directory):
+            directory.mkdir(parents=True, exist_ok=True)
+            mounts.mount("tmpfs", plan.path, "tmpfs", 0, "mode=0755")
+        atomic.write(directory, payload, _version(self._clock.now()), _fs_group(pod))
+
+    def _make_empty_dir(self, pod: Pod, plan: VolumePlan) -> None:
+        if plan.volume.emptyDir is None:
+            return
+        directory = Path(plan.path)
+        empty_dir.make(directory, plan.volume.emptyDir, qos.pod_limits(pod).memory)
+        group = _fs_group(pod)
+        if group is not None and directory.stat().st_gid != group:
+            os.chown(directory, -1, group)
+            directory.chmod(empty_dir.MODE | atomic.SET_GID)
+
+
+def _innermost(error: Exception) -> Exception:
+    while isinstance(error, ExceptionGroup):
+        error = error.exceptions[0]
+    return error
+
+
+def _payload(pod: Pod, volume: Volume, found: Found) -> Payload:
+    """Return the files of a volume which holds text."""
+    if (config := volume.configMap) is not None:
+        mode = DEFAULT_MODE if config.defaultMode is None else config.defaultMode
+        return config_map_files(config, found.config_maps.get(config.name or ""), mode)
+    if (secret := volume.secret) is not None:
+        mode = DEFAULT_MODE if secret.defaultMode is None else secret.defaultMode
+        name = secret.secretName or ""
+        return secret_files(
+            name, secret.items, found.secrets.get(name), mode, optional=bool(secret.optional)
+        )
+    if (downward := volume.downwardAPI) is not None:
+        mode = DEFAULT_MODE if downward.defaultMode is None else downward.defaultMode
+        return downward_files(pod, downward.items, found.facts, mode)
+    if volume.projected is not None:
+        return projected_files(pod, volume.projected, found)
+    return {}
+
+
+def _fs_group(pod: Pod) -> int | None:
+    context = pod.spec.securityContext
+    return context.fsGroup if context is not None else None
+
+
+def _version(now: float) -> str:
+    """Return a name no earlier version had: the time, as upstream writes it."""
+    seconds, rest = divmod(now, 1)
+    stamp = datetime.fromtimestamp(seconds, UTC).strftime("%Y_%m_%d_%H_%M_%S")
+    return f"{stamp}.{int(rest * 1e9):09d}"

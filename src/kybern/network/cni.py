@@ -1,0 +1,99 @@
+"""The network configuration the container runtime reads.
+
+In:   NetworkConfig.
+Out:  one .conflist file, and the few kernel settings routing needs.
+By:   cmd/, before the runtime starts or at any time later: the runtime notices new files.
+
+The bridge plugin gives each pod an address from the node's range and a way out through the bridge.
+Masquerading and host ports are not its business here: plugins would start several processes per
+pod for them. rules.py does both with sets in the kernel. Where there is no `nft` program, the
+plugins do it after all.
+"""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kybern.lib import logs
+
+if TYPE_CHECKING:
+    from kybern.network.config import NetworkConfig
+
+log = logs.get("network")
+FILE = "10-kybern.conflist"
+FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
+# Without it, the answer of a pod reached through a service on the same bridge would take the short
+# way, past the translation back.
+BRIDGE_FILTER = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+
+
+def conflist(config: NetworkConfig, *, with_nft: bool = True) -> dict[str, Any]:
+    """Return the configuration as CNI 0.4 has it."""
+    bridge: dict[str, Any] = {
+        "type": "bridge",
+        "bridge": config.bridge,
+        "isGateway": True,
+        "hairpinMode": True,
+        "ipMasq": not with_nft,
+        "ipam": {
+            "type": "host-local",
+            "ranges": [[{"subnet": config.pod_cidr}]],
+            "routes": [{"dst": "0.0.0.0/0"}],
+            "dataDir": str(config.state_dir),
+        },
+    }
+    if config.mtu:
+        bridge["mtu"] = config.mtu
+    plugins = [bridge]
+    if not with_nft:
+        plugins.append({"type": "portmap", "capabilities": {"portMappings": True}})
+    return {"cniVersion": "0.4.0", "name": f"kybern-{config.bridge}", "plugins": plugins}
+
+
+def configure(config: NetworkConfig) -> None:
+    """Write the configuration and let the kernel forward.
+
+    Raises:
+        OSError: a file cannot be written.
+    """
+    config.conf_dir.mkdir(parents=True, exist_ok=True)
+    config.state_dir.mkdir(parents=True, exist_ok=True)
+    text = json.dumps(conflist(config, with_nft=has_nft()), indent=2) + "\n"
+    place = config.conf_dir / FILE
+    if not place.exists() or place.read_text(encoding="utf-8") != text:
+        fresh = place.with_suffix(".tmp")
+        fresh.write_text(text, encoding="utf-8")
+        fresh.rename(place)
+    _allow_forwarding()
+
+
+def has_nft() -> bool:
+    """Say whether the packet filter can be changed directly."""
+    return nft_program() != ""
+
+
+def nft_program() -> str:
+    """Return the path of nft; "" when it is not installed."""
+    return shutil.which("nft") or shutil.which("nft", path="/usr/sbin:/sbin") or ""
+
+
+def _allow_forwarding() -> None:
+    _set(FORWARD, "1")
+    if not BRIDGE_FILTER.exists() and (modprobe := shutil.which("modprobe")):
+        subprocess.run([modprobe, "-q", "br_netfilter"], check=False, capture_output=True)
+    if BRIDGE_FILTER.exists():
+        _set(BRIDGE_FILTER, "1")
+    else:
+        log.warning(
+            "bridged packets do not pass the packet filter; pods may not reach services whose "
+            "endpoints are on the same node", missing=BRIDGE_FILTER,
+        )  # fmt: skip
+
+
+def _set(setting: Path, value: str) -> None:
+    if setting.read_text(encoding="ascii").strip() != value:
+        setting.write_text(value, encoding="ascii")

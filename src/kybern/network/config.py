@@ -1,0 +1,67 @@
+"""What is chosen about a node's pod network, as one frozen value.
+
+In:   flags, read by cmd/.
+Out:  NetworkConfig, checked.
+By:   cni.py, rules.py, cleanup.py.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+from dataclasses import dataclass
+from pathlib import Path
+
+BRIDGE_NAME_MAX = 15
+
+
+@dataclass(frozen=True, slots=True)
+class NetworkConfig:
+    """The pod network of one node.
+
+    Attributes:
+        data_dir: the cluster's data directory; configuration and state are in `cni` below.
+        bridge: name of the bridge all pods of this node are on; one per node on a machine.
+        pod_cidr: the addresses of this node's pods.
+        cluster_cidr: the addresses of all pods; traffic to them keeps its source address.
+        cni_bin_dir: where the CNI plugins are.
+        mtu: of the bridge and the pods; 0 to take that of the way out.
+    """
+
+    data_dir: Path
+    bridge: str = "kybern0"
+    pod_cidr: str = "10.244.0.0/24"
+    cluster_cidr: str = "10.244.0.0/16"
+    cni_bin_dir: Path = Path("/usr/lib/cni")
+    mtu: int = 0
+
+    @property
+    def conf_dir(self) -> Path:
+        """Where the runtime finds the network's configuration."""
+        return self.data_dir / "cni" / "net.d"
+
+    @property
+    def state_dir(self) -> Path:
+        """Where it is kept which addresses are in use."""
+        return self.data_dir / "cni" / "state"
+
+    @property
+    def table(self) -> str:
+        """Name of the packet filter table."""
+        return f"kybern-node-{self.bridge}"
+
+    @property
+    def gateway(self) -> str:
+        """The node's address on the bridge."""
+        return str(next(ipaddress.ip_network(self.pod_cidr).hosts()))
+
+    def check(self) -> list[str]:
+        """Return a sentence for each thing that cannot work."""
+        found = []
+        if not 0 < len(self.bridge) <= BRIDGE_NAME_MAX or "/" in self.bridge:
+            found.append(f"{self.bridge!r} is no name for a bridge (1 to 15 characters, no slash).")
+        for name, text in (("pod", self.pod_cidr), ("cluster", self.cluster_cidr)):
+            try:
+                ipaddress.IPv4Network(text)
+            except ValueError as error:
+                found.append(f"The {name} network {text!r} cannot be used: {error}.")
+        return found

@@ -1,0 +1,74 @@
+"""The node's packet filter table, kept as rules.py describes it.
+
+In:   pods' host ports, as pods come and go.
+Out:  transactions to `nft`.
+By:   cmd/ makes one and hands it to the kubelet, which calls `open` and `close`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from kybern.network import rules
+from kybern.network.cni import nft_program
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kybern.network.config import NetworkConfig
+    from kybern.network.rules import HostPort
+
+
+class FilterError(Exception):
+    """nft refused a transaction; `str()` is what it said."""
+
+
+class NodeFilter:
+    """Masquerading, and host ports. Does nothing where there is no nft: the CNI plugins do it."""
+
+    def __init__(self, config: NetworkConfig) -> None:
+        self._config = config
+        self._program = nft_program()
+        self._open: dict[str, tuple[HostPort, ...]] = {}
+        self._turn = asyncio.Lock()
+
+    async def start(self) -> None:
+        """Make the table anew. Host ports of running pods follow through `open`."""
+        await self._apply(rules.table(self._config, self._all_ports()))
+
+    async def open(self, uid: str, ports: Iterable[HostPort]) -> None:
+        """Let these ports of the node lead into a pod; those it had before are closed."""
+        wanted = tuple(ports)
+        before = self._open.get(uid, ())
+        if wanted == before:
+            return
+        script = rules.remove_ports(self._config, before) + rules.add_ports(self._config, wanted)
+        await self._apply(script)
+        if wanted:
+            self._open[uid] = wanted
+        else:
+            self._open.pop(uid, None)
+
+    async def close(self, uid: str) -> None:
+        """Close a pod's ports."""
+        await self.open(uid, ())
+
+    def _all_ports(self) -> list[HostPort]:
+        return [port for ports in self._open.values() for port in ports]
+
+    async def _apply(self, script: str) -> None:
+        if not self._program or not script:
+            return
+        async with self._turn:
+            process = await asyncio.create_subprocess_exec(
+                self._program,
+                "-f",
+                "-",
+                stdin=asyncio.subprocess.PIPE,
+                stdout=asyncio.subprocess.DEVNULL,
+                stderr=asyncio.subprocess.PIPE,
+            )
+            _, said = await process.communicate(script.encode())
+        if process.returncode:
+            raise FilterError(said.decode(errors="replace").strip())
