@@ -1,0 +1,124 @@
+"""The keys and certificates of a cluster: made once, kept, renewed when they run out.
+
+In:   the settings (names and addresses), and what is in `pki/` already.
+Out:  the files of FILES: keys readable by their owner only.
+By:   `kybern up`.
+
+The authority and the key of service account tokens are made once and never again: everything that
+was ever signed depends on them. Certificates follow from them and are made anew when they are
+about to expire or no longer fit the settings.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, NamedTuple
+
+from kybern.lib import pki
+from kybern.lib.clock import SYSTEM
+
+if TYPE_CHECKING:
+    from kybern.cluster.directory import Directory
+    from kybern.cluster.settings import Settings
+
+LIFETIME = 365 * pki.DAY
+RENEW_BEFORE = 60 * pki.DAY
+
+
+class DamagedError(Exception):
+    """The directory holds keys that do not fit together; the message says what to do."""
+
+
+class Wanted(NamedTuple):
+    """One certificate: file name, whom it is for, and what it proves."""
+
+    name: str
+    subject: pki.Subject
+    server: bool
+    client: bool
+
+
+def wanted(settings: Settings) -> list[Wanted]:
+    """Return every certificate that a cluster with these settings has."""
+
+    def client(name: str, common_name: str, *groups: str) -> Wanted:
+        return Wanted(name, pki.Subject(common_name, tuple(groups)), server=False, client=True)
+
+    service = "kubernetes"
+    names = ["localhost", service, f"{service}.default", f"{service}.default.svc"]
+    names.append(f"{service}.default.svc.{settings.cluster_domain}")
+    if settings.node_name:
+        names.append(settings.node_name)
+    addresses = ("127.0.0.1", "::1", settings.kubernetes_ip, settings.node_ip)
+    server = pki.Subject(
+        "kube-apiserver", (), tuple(dict.fromkeys(names)), tuple(dict.fromkeys(addresses))
+    )
+    certificates = [
+        Wanted("apiserver", server, server=True, client=False),
+        client("apiserver-kubelet-client", "kube-apiserver-kubelet-client", "system:masters"),
+        client("admin", "kubernetes-admin", "system:masters"),
+        client("controller-manager", "system:kube-controller-manager"),
+        client("scheduler", "system:kube-scheduler"),
+    ]
+    if settings.control_plane_only:
+        return certificates
+    node = f"system:node:{settings.node_name}"
+    kubelet = pki.Subject(node, ("system:nodes",), (settings.node_name,), (settings.node_ip,))
+    return [
+        *certificates,
+        client("kubelet-client", node, "system:nodes"),
+        Wanted("kubelet", kubelet, server=True, client=False),
+        client("proxy", "system:kube-proxy", "system:node-proxier"),
+    ]
+
+
+def ensure(directory: Directory, settings: Settings) -> None:
+    """Make what is missing or about to expire.
+
+    Raises:
+        DamagedError: a key is there without its certificate, or they do not fit.
+    """
+    now = SYSTEM.now()
+    authority = _authority(directory, now)
+    if not (directory.pki / "sa.key").exists():
+        pki.save(directory.pki / "sa.key", pki.make_key())
+    for certificate in wanted(settings):
+        path = directory.pki / f"{certificate.name}.crt"
+        key = directory.pki / f"{certificate.name}.key"
+        if not (path.exists() and key.exists() and _fits(path.read_bytes(), certificate, now)):
+            pair = pki.issue(
+                authority,
+                certificate.subject,
+                now=now,
+                lifetime=LIFETIME,
+                server=certificate.server,
+                client=certificate.client,
+            )
+            pair.save(path, key)
+
+
+def _authority(directory: Directory, now: float) -> pki.KeyPair:
+    certificate, key = directory.pki / "ca.crt", directory.pki / "ca.key"
+    if not certificate.exists() and not key.exists():
+        authority = pki.make_ca("kubernetes", now=now)
+        authority.save(certificate, key)
+        return authority
+    try:
+        authority = pki.KeyPair.load(certificate, key)
+        if pki.key_matches(authority):
+            return authority
+        why = "they do not belong together"
+    except (OSError, pki.PkiError) as error:
+        why = str(error)
+    raise DamagedError(
+        f"the cluster's authority ({certificate} and {key}) cannot be used: {why}. Restore both "
+        f"from a backup, or remove the cluster and its data with `kybern down --purge --data-dir "
+        f"{directory.root}`."
+    )
+
+
+def _fits(pem: bytes, certificate: Wanted, now: float) -> bool:
+    try:
+        subject, _, until = pki.parse_certificate(pem)
+    except pki.PkiError:
+        return False
+    return subject == certificate.subject and until - now > RENEW_BEFORE
