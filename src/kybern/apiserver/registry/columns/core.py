@@ -160,7 +160,7 @@ def _controller(obj: Any) -> list[Any]:
     return [
         obj.metadata.name, obj.spec.replicas or 0, obj.status.replicas or 0,
         obj.status.readyReplicas or 0, AGE,
-        *words.containers((obj.spec.template or PodTemplateSpec()).spec),
+        *words.containers(obj.spec.template),
         words.labels(obj.spec.selector),
     ]  # fmt: skip
 
@@ -168,7 +168,7 @@ def _controller(obj: Any) -> list[Any]:
 def _template(obj: Any) -> list[Any]:
     template = obj.template or PodTemplateSpec()
     labels = words.labels(template.metadata.labels)
-    return [obj.metadata.name, *words.containers(template.spec), labels]
+    return [obj.metadata.name, *words.containers(template), labels]
 
 
 def _name_and_creation(obj: Any) -> list[Any]:

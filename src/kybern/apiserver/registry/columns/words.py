@@ -14,6 +14,8 @@ from kybern.lib.clock import parse_rfc3339
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from kybern.api.core.v1 import PodTemplateSpec
+
 NONE = "<none>"
 UNKNOWN = "<unknown>"
 UNSET = "<unset>"
@@ -85,9 +87,9 @@ def selector(value: Any) -> str:
     return ",".join(sorted(parts)) or NONE
 
 
-def containers(spec: Any) -> list[str]:
-    """Return the cells Containers and Images of a pod's or template's spec."""
-    found = spec.containers or ()
+def containers(template: PodTemplateSpec | None) -> list[str]:
+    """Return the cells Containers and Images of a pod template."""
+    found = template.spec.containers if template else []
     return [",".join(c.name for c in found), ",".join(c.image or "" for c in found)]
 
 

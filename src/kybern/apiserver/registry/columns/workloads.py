@@ -22,7 +22,7 @@ def _deployment(obj: Any) -> list[Any]:
     return [
         obj.metadata.name, f"{status.readyReplicas or 0}/{spec.replicas or 0}",
         status.updatedReplicas or 0, status.availableReplicas or 0, AGE,
-        *words.containers(spec.template.spec), words.selector(spec.selector),
+        *words.containers(spec.template), words.selector(spec.selector),
     ]  # fmt: skip
 
 
@@ -30,7 +30,7 @@ def _replica_set(obj: Any) -> list[Any]:
     spec, status = obj.spec, obj.status
     return [
         obj.metadata.name, spec.replicas or 0, status.replicas or 0, status.readyReplicas or 0, AGE,
-        *words.containers(spec.template.spec), words.selector(spec.selector),
+        *words.containers(spec.template), words.selector(spec.selector),
     ]  # fmt: skip
 
 
@@ -39,20 +39,20 @@ def _daemon_set(obj: Any) -> list[Any]:
     return [
         obj.metadata.name, status.desiredNumberScheduled, status.currentNumberScheduled,
         status.numberReady, status.updatedNumberScheduled or 0, status.numberAvailable or 0,
-        words.labels(spec.template.spec.nodeSelector), AGE, *words.containers(spec.template.spec),
+        words.labels(spec.template.spec.nodeSelector), AGE, *words.containers(spec.template),
         words.selector(spec.selector),
     ]  # fmt: skip
 
 
 def _stateful_set(obj: Any) -> list[Any]:
     ready = f"{obj.status.readyReplicas or 0}/{obj.spec.replicas or 0}"
-    return [obj.metadata.name, ready, AGE, *words.containers(obj.spec.template.spec)]
+    return [obj.metadata.name, ready, AGE, *words.containers(obj.spec.template)]
 
 
 def _job(obj: Any) -> list[Any]:
     return [
         obj.metadata.name, _job_state(obj), _completions(obj), _job_duration(obj), AGE,
-        *words.containers(obj.spec.template.spec), words.selector(obj.spec.selector),
+        *words.containers(obj.spec.template), words.selector(obj.spec.selector),
     ]  # fmt: skip
 
 
@@ -86,7 +86,7 @@ def _cron_job(obj: Any) -> list[Any]:
     return [
         obj.metadata.name, spec.schedule, spec.timeZone or NONE, str(bool(spec.suspend)),
         len(obj.status.active or ()), lambda now: words.since(last, now) if last else NONE, AGE,
-        *words.containers(template.template.spec), words.selector(template.selector),
+        *words.containers(template.template), words.selector(template.selector),
     ]  # fmt: skip
 
 
