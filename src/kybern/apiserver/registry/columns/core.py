@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kybern.api.core.v1 import PodTemplateSpec
+from kybern.api.core.v1 import ObjectReference, PodTemplateSpec
 from kybern.apiserver.registry.columns import words
 from kybern.apiserver.registry.columns.layout import AGE, Columns
 from kybern.apiserver.registry.columns.words import NONE, UNKNOWN, UNSET
@@ -113,6 +113,21 @@ def _source(obj: Event) -> tuple[str, str]:
     return component, (source.host if source else None) or obj.reportingInstance or ""
 
 
+def event_v1(obj: Any) -> list[Any]:
+    """Return the cells of an events.k8s.io Event, whose fields have other names."""
+    about, series = obj.regarding, obj.series
+    about = about or ObjectReference()
+    last = (series.lastObservedTime if series else None) or obj.deprecatedLastTimestamp
+    first = obj.deprecatedFirstTimestamp or obj.eventTime
+    count = (series.count if series else None) or obj.deprecatedCount or 1
+    source = ", ".join(p for p in (obj.reportingController, obj.reportingInstance) if p)
+    return [
+        _seen(last or first), obj.type, obj.reason, f"{(about.kind or '').lower()}/{about.name}",
+        about.fieldPath or "", source, words.first_line(obj.note), _seen(first), count,
+        obj.metadata.name,
+    ]  # fmt: skip
+
+
 def _seen(moment: str | None) -> Callable[[float], str]:
     return lambda now: words.since(moment, now)
 
@@ -175,6 +190,7 @@ def _name_and_creation(obj: Any) -> list[Any]:
     return [obj.metadata.name, obj.metadata.creationTimestamp]
 
 
+_EVENT = "Last Seen  Type  Reason  Object  Subobject*  Source*  Message  First Seen*  Count*  Name*"
 COLUMNS = {
     ("", "Service"): Columns("Name  Type  Cluster-IP  External-IP  Port(s)  Age|Selector", service),
     ("", "Endpoints"): Columns("Name  Endpoints  Age", endpoints),
@@ -183,10 +199,8 @@ COLUMNS = {
         "Container-Runtime",
         node,
     ),
-    ("", "Event"): Columns(
-        "Last Seen  Type  Reason  Object  Subobject*  Source*  Message  First Seen*  Count*  Name*",
-        event,
-    ),
+    ("", "Event"): Columns(_EVENT, event),
+    ("events.k8s.io", "Event"): Columns(_EVENT, event_v1),
     ("", "Namespace"): Columns(
         "Name  Status  Age", lambda o: [o.metadata.name, o.status.phase or "", AGE]
     ),
