@@ -5,12 +5,15 @@ from __future__ import annotations
 import os
 import sys
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from kybern.cli.errors import Failed
 from kybern.cluster import directory
+
+if TYPE_CHECKING:
+    from kybern.cli.verbs.image import Loader
 
 app = typer.Typer(
     name="kybern",
@@ -95,13 +98,14 @@ def kubeconfig(data_dir: DataDir = None) -> None:
 
 @images.command("load")
 def image_load(
+    context: typer.Context,
     files: Annotated[list[Path], typer.Argument(metavar="FILE…", help="docker save or OCI.")],
     data_dir: DataDir = None,
 ) -> None:
     """Put image archives into every node."""
     from kybern.cli.verbs.image import load
 
-    load(_directory(data_dir), files)
+    load(_directory(data_dir), files, context.obj)
 
 
 def version(show: bool) -> None:
@@ -122,10 +126,15 @@ def _options(
     """Kubernetes, written in Python: a whole cluster in one command."""
 
 
-def main() -> None:
-    """Run a verb; a failure is one sentence and exit code 1, never a traceback."""
+def main(load_image: Loader) -> None:
+    """Run a verb; a failure is one sentence and exit code 1, never a traceback.
+
+    Args:
+        load_image: puts an archive into a cluster's nodes; what knows how is a component, which
+            the command line does not.
+    """
     try:
-        app()
+        app(obj=load_image)
     except Failed as failure:
         sys.stderr.write(f"kybern: {failure}\n")
         raise SystemExit(1) from None

@@ -1,0 +1,145 @@
+"""The control plane of `kybern up`: API server, controllers and scheduler in one process.
+
+In:   a data directory with settings and certificates.
+Out:  HTTPS on the port of the settings; controllers and scheduler, which call the API server
+      directly instead of over TLS, each as the user it would be anywhere else.
+By:   the supervisor.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kybern.apiserver import health as bootstrap
+from kybern.apiserver.app import ApiServer
+from kybern.apiserver.config import Config
+from kybern.client.in_process import InProcessTransport
+from kybern.client.informer import Informers
+from kybern.client.rest import Client
+from kybern.client.transport import Identity, service_account
+from kybern.cluster import settings as settings_file
+from kybern.cluster.directory import Directory
+from kybern.cmd.process import Fatal, run
+from kybern.lib import logs
+from kybern.lib.clock import SYSTEM
+from kybern.lib.http.server import serve
+from kybern.lib.tasks import Tasks
+from kybern.lib.tls import server_context
+from kybern.store.interface import StoreError
+from kybern.store.objects import Store
+
+if TYPE_CHECKING:
+    from kybern.cluster.settings import Settings
+
+log = logs.get("control-plane")
+
+AUTHENTICATED = "system:authenticated"
+CONTROLLER_MANAGER = Identity("system:kube-controller-manager", (AUTHENTICATED,))
+SCHEDULER = Identity("system:kube-scheduler", (AUTHENTICATED,))
+
+
+def main() -> None:
+    """Run the control plane of the cluster in the directory given."""
+    directory = Directory(Path(sys.argv[1]))
+    try:
+        settings = settings_file.load(directory.settings)
+    except settings_file.SettingsError as error:
+        sys.exit(str(error))
+    run(lambda: control_plane(directory, settings), "control-plane")
+
+
+async def control_plane(directory: Directory, settings: Settings) -> None:
+    """Serve the API first, then start what depends on it."""
+    store = await open_store(directory, settings)
+    server = ApiServer(api_config(directory, settings), store, SYSTEM)
+    pki = directory.pki
+    context = server_context(
+        pki / "apiserver.crt", pki / "apiserver.key", (pki / "ca.crt").read_bytes()
+    )
+    try:
+        async with Tasks("control plane", clock=SYSTEM) as tasks:
+            tasks.spawn_forever(store.run, "store")
+            tasks.spawn_forever(server.run, "apiserver")
+            listener = await _listen(server, settings, context)
+            await bootstrap.ensure(server)
+            log.info("serving", port=listener.port)
+            _start_components(server, directory, tasks)
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                await listener.close()
+    finally:
+        await store.close()
+
+
+async def open_store(directory: Directory, settings: Settings) -> Store:
+    """Open the store that the settings name."""
+    if settings.store == "memory":
+        from kybern.store.kv.memory import MemoryEngine
+
+        return Store(MemoryEngine(), SYSTEM)
+    from kybern.store.kv.sqlite import SqliteEngine
+
+    try:
+        return Store(await SqliteEngine.open(directory.store), SYSTEM)
+    except StoreError as error:
+        raise Fatal(str(error)) from None
+
+
+def api_config(directory: Directory, settings: Settings) -> Config:
+    """Return the API server's settings."""
+    pki = directory.pki
+    return Config(
+        port=settings.port,
+        advertise_address=settings.node_ip,
+        service_cidr=settings.service_cidr,
+        cluster_domain=settings.cluster_domain,
+        issuer=f"https://kubernetes.default.svc.{settings.cluster_domain}",
+        service_account_key=(pki / "sa.key").read_bytes(),
+        token=settings.token,
+        kubelet_certificate=pki / "apiserver-kubelet-client.crt",
+        kubelet_key=pki / "apiserver-kubelet-client.key",
+        kubelet_ca=pki / "ca.crt",
+    )
+
+
+async def _listen(server: ApiServer, settings: Settings, context: object) -> object:
+    try:
+        return await serve(server.app, "", settings.port, ssl=context)
+    except OSError as error:
+        raise Fatal(
+            f"cannot listen on port {settings.port}: {error.strerror or error}. Stop the program "
+            "that uses it, or choose another port with `kybern up --port`."
+        ) from None
+
+
+def _start_components(server: ApiServer, directory: Directory, tasks: Tasks) -> None:
+    """Start controllers and scheduler; they share one copy of what they watch."""
+    import random
+
+    from kybern.controllers.all import ALL
+    from kybern.controllers.runtime.host import ControllersConfig, Host
+    from kybern.scheduler.config import SchedulerConfig
+    from kybern.scheduler.loop import Scheduler
+
+    def client(identity: Identity, agent: str) -> Client:
+        return Client(InProcessTransport(server.app, identity), SYSTEM, user_agent=agent)
+
+    def for_controller(account: str) -> Client:
+        return client(service_account("kube-system", account), "kube-controller-manager")
+
+    informers = Informers(client(CONTROLLER_MANAGER, "kube-controller-manager"), tasks)
+    config = ControllersConfig(root_ca=(directory.pki / "ca.crt").read_text())
+    host = Host(ALL, for_controller, informers, SYSTEM, config, random.Random())  # noqa: S311
+    tasks.spawn_forever(host.run, "controllers")
+    scheduler = Scheduler(
+        SchedulerConfig(), client(SCHEDULER, "kube-scheduler"), informers=informers
+    )
+    tasks.spawn_forever(scheduler.run, "scheduler")
+
+
+if __name__ == "__main__":
+    main()

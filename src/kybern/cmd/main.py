@@ -1,0 +1,47 @@
+"""`kybern`: a component when the first word names one, a verb of the command line otherwise.
+
+Components are imported when they are asked for: `kybern status` should not pay for a scheduler.
+"""
+
+from __future__ import annotations
+
+import importlib
+import sys
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kybern.cluster.directory import Directory
+
+COMPONENTS = {
+    "apiserver": "kybern.cmd.apiserver",
+    "controller-manager": "kybern.cmd.controller_manager",
+    "scheduler": "kybern.cmd.scheduler",
+    "kubelet": "kybern.cmd.kubelet",
+    "proxy": "kybern.cmd.proxy",
+    "dns": "kybern.cmd.dns",
+}
+
+
+def main() -> None:
+    """Run what the command line asks for."""
+    if len(sys.argv) > 1 and sys.argv[1] in COMPONENTS:
+        name = sys.argv.pop(1)
+        sys.argv[0] = f"kybern {name}"
+        importlib.import_module(COMPONENTS[name]).main()
+        return
+    from kybern.cli.main import main as command_line
+
+    command_line(load_image)
+
+
+def load_image(directory: Directory, path: Path) -> list[str]:
+    """Put an image archive into the nodes of a cluster."""
+    from kybern.cmd.images import load
+
+    return load(directory, path)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,63 @@
+"""What every long-running program does: an event loop, signals, one sentence when it cannot go on.
+
+In:   a coroutine function.
+Out:  its run, ended by SIGTERM or SIGINT with exit code 0, or by a Fatal with exit code 1.
+By:   the entry points beside this file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import signal
+import sys
+from typing import TYPE_CHECKING, Any
+
+from kybern.lib import logs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Coroutine
+
+
+class Fatal(Exception):
+    """The program cannot run; the message says why and what to do."""
+
+
+def run(main: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+    """Run a program until it is told to stop."""
+    import uvloop
+
+    logs.configure()
+    # what was loaded by now lives as long as the program: no need to look at it again
+    gc.collect()
+    gc.freeze()
+    gc.set_threshold(50_000, 20, 50)
+    try:
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            runner.run(_until_stopped(main, name))
+    except Fatal as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(1) from None
+
+
+async def _until_stopped(main: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
+    loop = asyncio.get_running_loop()
+    task = asyncio.current_task()
+    if task is not None:
+        for number in (signal.SIGTERM, signal.SIGINT):
+            loop.add_signal_handler(number, task.cancel)
+    try:
+        await main()
+    except asyncio.CancelledError:
+        logs.get(name).info("stopped")
+    except BaseExceptionGroup as group:
+        raise _first_fatal(group) or group from None
+
+
+def _first_fatal(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
+    """Return the Fatal among what went wrong at the same time."""
+    found = group.subgroup(Fatal)
+    error: BaseException | None = found
+    while isinstance(error, BaseExceptionGroup):
+        error = error.exceptions[0]
+    return error
