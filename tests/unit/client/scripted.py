@@ -9,11 +9,13 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncIterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from kybern.api import codec
 from kybern.lib.http.messages import Request, Response, StreamResponse
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
 
 
 def status(code: int, reason: str, message: str) -> bytes:

@@ -7,7 +7,7 @@ import contextlib
 import random
 
 import pytest
-from scripted import ScriptedApi, status
+from tests.unit.client.scripted import ScriptedApi, status
 
 from kybern.api.core.v1 import Pod, PodSpec
 from kybern.api.meta.v1 import ManagedFieldsEntry, ObjectMeta
