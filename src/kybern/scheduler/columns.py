@@ -146,6 +146,9 @@ class Nodes:
         self.nonzero[:, row] = 0
         for column in self._labels.values():
             column.ids[row] = ABSENT
+        for users in self.ports.values():
+            for user in [each for each in users if each[1] == row]:
+                del users[user]
         self._drop_images(row)
         self._free.append(row)
         self.touch(row)

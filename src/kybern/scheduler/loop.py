@@ -193,17 +193,14 @@ class Scheduler:
         """Take a decision back: the pod waits again, and its place is free for others."""
         info, now = waiting.info, self._clock.monotonic()
         freed = self.cache.forget(info.uid)
-        if isinstance(error, errors.NotFound) or not freed:
-            # Gone, or bound by someone else and seen already.
-            if self.queue.get(info.key) is waiting:
-                self.queue.forget(info.key)
-        else:
+        if freed and not isinstance(error, errors.NotFound):
             self.failed += 1
             log.warning("binding failed", pod=info.key, node=node, reason=str(error))
             message = f"binding rejected: {error}"
             self._reporter.report(info.pod, report.SCHEDULER_ERROR, message)
             self._recorder.event(info.pod, "Warning", "FailedScheduling", message)
-            self.queue.retry(waiting, now)
+        # A pod that is gone, or was bound by someone else, is forgotten when its news comes.
+        self.queue.retry(waiting, now)
         if freed:
             self.queue.tell(News.POD_GONE, now, self._fits_on(node))
         self._woken.set()
