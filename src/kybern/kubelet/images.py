@@ -96,7 +96,7 @@ async def load(path: Path, socket: Path, ctr: str) -> list[str]:
     Raises:
         ImageError: there is no such file, it is no archive, or containerd refused it.
     """
-    if not path.is_file():
+    if not await asyncio.to_thread(path.is_file):
         raise ImageError(f"{path} does not exist.")
     if not ctr:
         raise ImageError("ctr is not installed; it comes with the containerd package.")

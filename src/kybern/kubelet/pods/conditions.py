@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kybern.api import codec
 from kybern.api.core.v1 import PodCondition
 from kybern.kubelet.pods import specs
 from kybern.kubelet.pods.specs import Role
@@ -26,23 +27,32 @@ OURS = (READY_TO_START, INITIALIZED, READY, CONTAINERS_READY, SCHEDULED)
 
 
 def pod_conditions(
-    pod: Pod, status: PodStatus, *, sandbox_ready: bool, now: float
+    pod: Pod, last: PodStatus, status: PodStatus, *, sandbox_ready: bool, now: float
 ) -> list[PodCondition]:
-    """Return the pod's conditions; a condition keeps its time while its status is the same."""
-    before = {c.type: c for c in pod.status.conditions or ()}
+    """Return the pod's conditions; a condition keeps its time while its status is the same.
+
+    Others' conditions are as the API server has them, the kubelet's own as it last worked them out.
+    """
+    theirs = {c.type: c for c in pod.status.conditions or ()}
+    before = theirs | {c.type: c for c in last.conditions or () if c.type in OURS}
     fresh = [
         PodCondition(type=READY_TO_START, status=_truth(sandbox_ready)),
         _initialized(pod, status),
         _ready(pod, status),
         _containers_ready(pod, status),
-        before.get(SCHEDULED) or PodCondition(type=SCHEDULED, status="True"),
+        _copy(theirs.get(SCHEDULED)) or PodCondition(type=SCHEDULED, status="True"),
     ]
     for condition in fresh:
         condition.observedGeneration = pod.metadata.generation
         old = before.get(condition.type)
         unchanged = old is not None and old.status == condition.status
         condition.lastTransitionTime = old.lastTransitionTime if unchanged and old else rfc3339(now)
-    return fresh + [c for kind, c in before.items() if kind not in OURS]
+    return fresh + [c for kind, c in theirs.items() if kind not in OURS]
+
+
+def _copy(condition: PodCondition | None) -> PodCondition | None:
+    # What a cache handed out is not ours to change.
+    return codec.clone(condition) if condition is not None else None
 
 
 def _initialized(pod: Pod, status: PodStatus) -> PodCondition:

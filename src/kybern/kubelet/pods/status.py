@@ -60,6 +60,7 @@ class Look:
     Attributes:
         pod: the pod, with the status the API server has.
         view: what exists of it.
+        before: the status worked out last, which the API server may not have yet.
         waiting: why containers are not started, by name.
         started: containers whose startup probe has passed, or which have none.
         ready: containers whose readiness probe passes, or which have none.
@@ -74,6 +75,7 @@ class Look:
 
     pod: Pod
     view: PodView
+    before: PodStatus | None = None
     waiting: Mapping[str, Waiting] = field(default_factory=dict)
     started: frozenset[str] = frozenset()
     ready: frozenset[str] = frozenset()
@@ -88,7 +90,7 @@ class Look:
 
 def pod_status(look: Look) -> PodStatus:
     """Return the pod's status."""
-    pod, before = look.pod, look.pod.status
+    pod, before = look.pod, look.before or look.pod.status
     init = [_container_status(look, w, before) for w in specs.init_containers(pod)]
     regular = [_container_status(look, w, before) for w in specs.regular_containers(pod)]
     ephemeral = [_container_status(look, w, before) for w in specs.ephemeral_containers(pod)]
@@ -115,12 +117,10 @@ def pod_status(look: Look) -> PodStatus:
         ephemeralContainerStatuses=ephemeral or None,
         qosClass=qos.qos_class(pod),
         observedGeneration=pod.metadata.generation,
-        nominatedNodeName=before.nominatedNodeName,
-        resourceClaimStatuses=before.resourceClaimStatuses,
     )
     usable = sandbox is not None and sandbox.ready and bool(ips)
     status.conditions = conditions.pod_conditions(
-        pod, status, sandbox_ready=usable and not look.ended, now=look.now
+        pod, before, status, sandbox_ready=usable and not look.ended, now=look.now
     )
     return status
 
@@ -299,7 +299,8 @@ def _pod_ips(look: Look) -> tuple[str, ...]:
     if sandbox is not None and sandbox.ips and not look.ended:
         return sandbox.ips
     if look.terminating:
-        return tuple(ip.ip for ip in look.pod.status.podIPs or ())
+        before = look.before or look.pod.status
+        return tuple(ip.ip for ip in before.podIPs or ())
     return ()
 
 

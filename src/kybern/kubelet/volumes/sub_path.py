@@ -10,6 +10,7 @@ path is walked with descriptors that do not follow links, and the descriptor is 
 
 from __future__ import annotations
 
+import contextlib
 import os
 from typing import TYPE_CHECKING
 
@@ -63,10 +64,8 @@ def _make_directories(root: str, relative: str) -> None:
     handle = os.open(root, os.O_PATH | os.O_DIRECTORY)
     for part in relative.split("/"):
         try:
-            try:
+            with contextlib.suppress(FileExistsError):
                 os.mkdir(part, mode, dir_fd=handle)
-            except FileExistsError:
-                pass
             inner = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY, dir_fd=handle)
             os.fchmod(inner, mode)
         finally:

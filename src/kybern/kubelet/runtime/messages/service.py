@@ -336,9 +336,9 @@ class AnyMessage(Struct):
 class Envelope(Struct):
     """One event of containerd."""
 
-    namespace: Annotated[str, N(3)] = ""
-    topic: Annotated[str, N(4)] = ""
-    event: Annotated[AnyMessage | None, N(5)] = None
+    namespace: Annotated[str, N(2)] = ""
+    topic: Annotated[str, N(3)] = ""
+    event: Annotated[AnyMessage | None, N(4)] = None
 
 
 class TaskEvent(Struct):
