@@ -29,13 +29,22 @@ class ByGroup(Mapping[tuple[str, str], T], Generic[T]):
         found = self._groups.get(group)
         if found is None:
             head = group.split(".", 1)[0] or "core"
-            name = f"kybern.api.{head}.{self._module}"
             known = any(kind.group == group for kind in SCHEME.kinds)
-            found = {}
-            if known and importlib.util.find_spec(name) is not None:
-                found = getattr(importlib.import_module(name), self._table)
-            self._groups[group] = found
+            found = self._groups[group] = self._load(head) if known else {}
         return found
+
+    def _load(self, head: str) -> dict[str, T]:
+        # A group whose rules fill a package has its table in that package's `all`.
+        for name in (f"{head}.{self._module}.all", f"{head}.{self._module}"):
+            try:
+                spec = importlib.util.find_spec(f"kybern.api.{name}")
+            except ModuleNotFoundError:
+                continue
+            if spec is not None:
+                module = importlib.import_module(f"kybern.api.{name}")
+                table: dict[str, T] = getattr(module, self._table)
+                return table
+        return {}
 
     def __getitem__(self, key: tuple[str, str]) -> T:
         return self._group(key[0])[key[1]]

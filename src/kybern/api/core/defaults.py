@@ -10,6 +10,7 @@ Facts: upstream's `pkg/apis/core/v1/defaults.go`. Structs which Go writes even w
 
 from __future__ import annotations
 
+from base64 import b64encode
 from typing import TYPE_CHECKING, Any, Final
 
 from kybern.api.core import v1
@@ -88,8 +89,14 @@ def _default_affinity(spec: v1.ServiceSpec) -> None:
 
 
 def default_secret(obj: v1.Secret) -> None:
-    """The type."""
+    """The type; what was given as plain text joins the data, and is not kept."""
     obj.type = obj.type or "Opaque"
+    if obj.stringData:
+        data = obj.data or {}
+        for key, text in obj.stringData.items():
+            data[key] = b64encode(text.encode()).decode()
+        obj.data = data
+    obj.stringData = None
 
 
 def default_namespace(obj: v1.Namespace) -> None:
