@@ -10,6 +10,9 @@ The order only matters for reading: service accounts and namespaces first, as ev
 from __future__ import annotations
 
 from kybern.controllers.deployment.controller import DeploymentController
+from kybern.controllers.endpoints.controller import EndpointsController
+from kybern.controllers.endpointslice.controller import EndpointSliceController
+from kybern.controllers.endpointslicemirroring.controller import EndpointSliceMirroringController
 from kybern.controllers.namespace.controller import NamespaceController
 from kybern.controllers.replicaset.controller import ReplicaSetController
 from kybern.controllers.root_ca.controller import RootCaController
@@ -51,6 +54,27 @@ ALL: tuple[Descriptor, ...] = (
         component="replicaset-controller",
         make=ReplicaSetController,
         aliases=("replicaset",),
+    ),
+    Descriptor(
+        "endpointslice-controller",
+        account="endpointslice-controller",
+        component="endpoint-slice-controller",
+        make=EndpointSliceController,
+        aliases=("endpointslice",),
+    ),
+    Descriptor(
+        "endpoints-controller",
+        account="endpoint-controller",
+        component="endpoint-controller",
+        make=EndpointsController,
+        aliases=("endpoint",),
+    ),
+    Descriptor(
+        "endpointslice-mirroring-controller",
+        account="endpointslicemirroring-controller",
+        component="endpoint-slice-mirroring-controller",
+        make=EndpointSliceMirroringController,
+        aliases=("endpointslicemirroring",),
     ),
 )
 

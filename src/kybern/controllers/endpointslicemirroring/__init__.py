@@ -1,0 +1,1 @@
+"""Copies Endpoints that somebody wrote by hand into EndpointSlices, which is what proxies read."""
