@@ -24,6 +24,7 @@ The promises, kept by every engine and proved by `tests/contracts/store`:
 
 # No `from __future__ import annotations`: this file defines Structs.
 
+import contextlib
 from collections.abc import Callable
 from typing import Any, Literal
 
@@ -44,8 +45,9 @@ FIRST_REVISION = 1
 class Entry(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):
     """One object as it was at one revision. Borrowed: never changed by who gets it.
 
-    Only one copy of the bytes is held. It starts as `data`; the first use of `wire` replaces it
-    by the form with the resourceVersion, from which `data` can be had again.
+    Only one copy of the bytes is held. It starts as `data`; `prepare` replaces it by `wire`, the
+    form with the resourceVersion, from which `data` can be had again. The store does so when the
+    entry is committed or loaded.
     """
 
     key: str
@@ -79,17 +81,24 @@ class Entry(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):
 
     @property
     def wire(self) -> bytes:
-        """The JSON as clients get it, with `"resourceVersion":"<revision>"` in its metadata."""
+        """The JSON as clients get it, with `"resourceVersion":"<revision>"` in its metadata.
+
+        Raises:
+            Corrupt: what is stored is not a JSON object.
+        """
         if self.spliced < 0:
-            try:
-                held, self.spliced = wire.with_revision(self.held, self.revision)
-            except ValueError as error:
-                raise Corrupt(
-                    f"{self.key} is not a JSON object ({error}): delete that key, or restore"
-                    " the store from a copy"
-                ) from error
-            self.held = held
+            self._splice()
         return self.held
+
+    def prepare(self) -> None:
+        """Make `wire` now; for what is not a JSON object, leave the bad news to who asks for it.
+
+        At once rather than when it is first asked for: then the memory of the other form is free
+        again before more is needed. Done for thousands of entries later, it would leave holes.
+        """
+        if self.spliced < 0:
+            with contextlib.suppress(Corrupt):
+                self._splice()
 
     @property
     def attributes(self) -> Any:
@@ -100,6 +109,16 @@ class Entry(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):
         if self.derived is msgspec.UNSET:
             self.derived = None if self.derive is None else self.derive(self.held)
         return self.derived
+
+    def _splice(self) -> None:
+        try:
+            held, self.spliced = wire.with_revision(self.held, self.revision)
+        except ValueError as error:
+            raise Corrupt(
+                f"{self.key} is not a JSON object ({error}): delete that key, or restore the"
+                " store from a copy"
+            ) from error
+        self.held = held
 
     def __repr__(self) -> str:
         return f"Entry({self.key!r}, revision={self.revision}, created={self.created})"

@@ -65,8 +65,13 @@ SERVICE_IPS = ROOT + "ranges/serviceips"
 SERVICE_NODE_PORTS = ROOT + "ranges/servicenodeports"
 
 
-def collection(group: str, resource: str) -> str:
-    """Return the prefix of all objects of a resource, such as `/registry/pods/`."""
+def collection(group: str, resource: str, *, custom: bool = False) -> str:
+    """Return the prefix of all objects of a resource, such as `/registry/pods/`.
+
+    `custom`: the resource is defined by a CustomResourceDefinition, whatever its group.
+    """
+    if custom:
+        return f"{ROOT}{_segment(group)}/{_segment(resource)}/"
     special = SPECIAL.get((group, resource))
     if special is not None:
         return f"{ROOT}{special}/"

@@ -252,6 +252,7 @@ class Store:
         touched: list[Collection] = []
         for event in events:
             entry = event.entry
+            entry.prepare()
             key = entry.key
             if event.type == ADDED:
                 entries[key] = entry

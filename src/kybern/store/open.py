@@ -7,6 +7,7 @@ By:   `kybern.cmd`, which composes.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from kybern.store.kv.interface import Engine
 
 FILE_NAME = "store.db"
+_SWITCH_SECONDS = 0.0005
 
 
 async def open_store(url: str, directory: Path, clock: Clock = SYSTEM) -> Store:
@@ -35,6 +37,9 @@ async def open_store(url: str, directory: Path, clock: Clock = SYSTEM) -> Store:
     elif kind == "sqlite":
         from kybern.store.kv.sqlite import SqliteEngine
 
+        # The writer's thread needs the interpreter for microseconds at a time. While the event loop
+        # is busy, it would get it only after the switch interval, twice for each batch.
+        sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_SECONDS))
         engine = await SqliteEngine.open(Path(where.removeprefix("//") or directory / FILE_NAME))
     else:
         raise ValueError(f"no such store: {url!r} (sqlite, sqlite:PATH or memory)")

@@ -12,7 +12,7 @@ import time
 from pathlib import Path
 
 import pytest
-from killed_writer import WRITERS, key_of, value_of, verb_of
+from tests.contracts.store.killed_writer import WRITERS, key_of, value_of, verb_of
 
 from kybern.store.kv.sqlite import SqliteEngine
 

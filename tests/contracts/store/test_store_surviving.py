@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
-from test_store_objects import PODS, collect, pod
+from tests.contracts.store.test_store_objects import PODS, collect, pod
 
 from kybern.store.interface import Compacted
+from kybern.store.objects import Store
 
 
 def test_a_watch_goes_on_after_a_restart(persistent):
@@ -31,3 +34,31 @@ def test_a_watch_goes_on_after_a_restart(persistent):
     persistent.store(write)
     persistent.store(read)
     persistent.store(compacted)
+
+
+def test_what_was_to_expire_does(persistent):
+    class Clock:
+        def __init__(self, now):
+            self.now = lambda: now
+            self.monotonic = lambda: now
+
+        async def sleep(self, seconds):
+            await asyncio.sleep(seconds)
+
+    async def write(engine):
+        store = Store(engine, Clock(1_000_000.0))
+        await store.create("/registry/events/a/soon", pod(), ttl=60)
+        await store.create("/registry/events/a/late", pod(), ttl=3600)
+
+    async def read(engine):
+        store = Store(engine, Clock(1_000_100.0))
+        watcher = store.watch("/registry/events/", store.revision)
+        running = asyncio.ensure_future(store.run())
+        (event,) = await anext(watcher)
+        assert (event.type, event.entry.key) == ("DELETED", "/registry/events/a/soon")
+        assert [e.key for e in store.list("/registry/").entries] == ["/registry/events/a/late"]
+        running.cancel()
+        await asyncio.gather(running, return_exceptions=True)
+
+    persistent.engine(write)
+    persistent.engine(read)

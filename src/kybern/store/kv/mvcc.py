@@ -36,6 +36,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
 
+_SURROGATES = range(0xD800, 0xE000)  # code points that are no characters and have no UTF-8
+
+
 class Undecided(Exception):
     """A planned write to the key stands in the way: ask again when it is committed, or failed."""
 
@@ -59,7 +62,9 @@ class State:
         self.planned_revision = revision
 
     def create(self, key: str, data: bytes, expires: float = 0.0) -> Event:
-        """Plan a new key; raises KeyExists, Undecided."""
+        """Plan a new key; raises KeyExists, Undecided; ValueError for what has no UTF-8."""
+        if not key.isascii():
+            key.encode()
         if self._latest(key) is not None:
             existing = self.current.get(key)
             if existing is None:
@@ -169,4 +174,9 @@ def prefix_end(prefix: str) -> str:
     code points.
     """
     stem = prefix.rstrip("\U0010ffff")
-    return stem[:-1] + chr(ord(stem[-1]) + 1) if stem else ""
+    if not stem:
+        return ""
+    following = ord(stem[-1]) + 1
+    if following == _SURROGATES.start:
+        following = _SURROGATES.stop
+    return stem[:-1] + chr(following)

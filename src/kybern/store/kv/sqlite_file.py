@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 FORMAT = 1
 
 _PAGE_BYTES = 8192
-_WAL_PAGES = 1000  # checkpoint every 8 MB: often enough to be short, rare enough to be cheap
+_WAL_PAGES = 256  # checkpoint every 2 MB: each one makes the writes wait for some milliseconds
 _CACHE_BYTES = 8 << 20
 _ROWS = 64  # at most so many in one statement
 
@@ -42,7 +42,7 @@ _SETTINGS = (
     "PRAGMA auto_vacuum = INCREMENTAL",
     "PRAGMA synchronous = FULL",
     f"PRAGMA wal_autocheckpoint = {_WAL_PAGES}",
-    f"PRAGMA journal_size_limit = {4 * _WAL_PAGES * _PAGE_BYTES}",
+    f"PRAGMA journal_size_limit = {16 * _WAL_PAGES * _PAGE_BYTES}",
     f"PRAGMA cache_size = -{_CACHE_BYTES >> 10}",
     "PRAGMA temp_store = MEMORY",
 )
@@ -110,18 +110,26 @@ class File:
                 if value is not None:
                     if checksum(value, revision) != crc:
                         raise broken(self._path, f"revision {revision} has a wrong checksum")
-                    current[key] = Entry(key, revision, created, value, expires)
+                    current[key] = entry = Entry(key, revision, created, value, expires)
+                    entry.prepare()
                 last = max(last, revision)
         return Loaded(current, last, compacted, superseded)
 
     def append(self, events: Sequence[Event]) -> None:
-        """Write the events in one transaction; return when they are on the disk."""
-        with explained(self._path), self._transaction() as db:
-            for start in range(0, len(events), _ROWS):
-                some = events[start : start + _ROWS]
-                # One statement for many rows: each one gives up the interpreter's lock, and under
-                # load has to wait to get it back.
-                db.execute(_INSERTS[len(some)], _values(some))
+        """Write the events in one transaction; return when they are on the disk.
+
+        One statement for many rows, where possible the only one of its transaction: each one gives
+        up the interpreter's lock, and while the event loop is busy it has to wait for it after.
+        """
+        with explained(self._path):
+            if len(events) <= _ROWS:
+                # `execute` would also ask for the last row's number, and wait once more.
+                self._db.executemany(_INSERTS[len(events)], [_values(events)])
+                return
+            with self._transaction() as db:
+                for start in range(0, len(events), _ROWS):
+                    some = events[start : start + _ROWS]
+                    db.execute(_INSERTS[len(some)], _values(some))
 
     def compact(self, after: int, upto: int) -> int:
         """Forget what was superseded by `after` < r <= `upto`; return how many bytes that was."""
@@ -141,7 +149,10 @@ class File:
             keep = max(self._number("PRAGMA page_count") // 4, (8 << 20) // _PAGE_BYTES)
             give = min(pages, unused - keep)
             if give > 0:
-                self._db.execute(f"PRAGMA incremental_vacuum({give})").fetchall()
+                # `execute` would take one step of it, which is one page.
+                self._db.executescript(f"PRAGMA incremental_vacuum({give})")
+            if 0 < unused - keep <= pages:
+                self._db.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
         return unused - keep > pages
 
     def size(self) -> int:

@@ -219,3 +219,20 @@ class TestAccess:
             await engine.close()
 
         asyncio.run(main())
+
+
+class TestSize:
+    def test_the_file_shrinks_when_the_past_is_forgotten(self, path):
+        async def main():
+            engine = await SqliteEngine.open(path)
+            entry = await engine.create("/a", b"")
+            for _ in range(100):
+                entry = await engine.update("/a", os.urandom(300_000), entry.revision)
+            full = path.stat().st_size
+            await engine.compact(engine.revision)
+            assert full > 25_000_000
+            assert path.stat().st_size < 12_000_000
+            assert (await engine.get("/a")).revision == entry.revision
+            await engine.close()
+
+        asyncio.run(main())
