@@ -111,15 +111,15 @@ def _replace(document: Any, path: str, operation: Operation) -> Any:
         if not isinstance(value, dict | list):
             raise PatchFailed("replace operation value must be object or array")
         return value
-    where, key = _find(
-        document, path, f"replace operation does not apply: doc is missing path: {path}"
-    )
+    absent = "replace operation does not apply: doc is missing"
+    where, key = _find(document, path, f"{absent} path: {path}")
     if isinstance(where, dict):
         where[key] = value
-    else:
-        where[
-            _index(where, key, f"replace operation does not apply: doc is missing key: {path}")
-        ] = value
+        return document
+    try:
+        where[_index(where, key, "")] = value
+    except PatchFailed:
+        raise PatchFailed(f"{absent} key: {path}: missing value") from None
     return document
 
 
@@ -189,8 +189,10 @@ def _find(document: Any, path: str, missing: str) -> tuple[Any, str]:
         raise PatchFailed(f"{missing}: missing value")
     where = document
     for part in parts[:-1]:
-        key = _unescape(part)
-        where = _get(where, key, missing)
+        try:
+            where = _get(where, _unescape(part), "")
+        except PatchFailed:
+            where = None
         if not isinstance(where, dict | list):
             raise PatchFailed(f"{missing}: missing value")
     return where, _unescape(parts[-1])
@@ -227,7 +229,8 @@ def _insert(where: Any, key: str, value: Any, context: str) -> None:
 def _index(where: list[Any], key: str, context: str, room: int = 0) -> int:
     """Return the index a key stands for; `room` is 1 where the place after the last counts."""
     if not _INDEX(key):
-        raise PatchFailed(f"{context}: value was not a proper array index: '{key}'")
+        blame = f"value was not a proper array index: '{key}': " if room else ""
+        raise PatchFailed(f'{context}: {blame}strconv.Atoi: parsing "{key}": invalid syntax')
     index, size = int(key), len(where) + room
     if not -size <= index < size:
         raise PatchFailed(

@@ -35,8 +35,8 @@ def apply(tree: Any, patch: Any) -> Any:
     for key, value in patch.items():
         if value is None:
             merged.pop(key, None)
-        elif isinstance(value, dict) and isinstance(merged.get(key), dict):
-            merged[key] = apply(merged[key], value)
+        elif isinstance(merged.get(key), dict):
+            merged[key] = apply(merged[key], value) if isinstance(value, dict) else value
         else:
             merged[key] = without_nulls(value)
     return merged

@@ -36,6 +36,9 @@ RETAIN: Final = "$retainKeys"
 DELETE_FROM: Final = "$deleteFromPrimitiveList"
 ORDER: Final = "$setElementOrder"
 
+REPLACE_LIST: Final = {PATCH: "replace"}
+_DIRECTIVES: Final = (PATCH, RETAIN, DELETE_FROM, ORDER)
+
 BAD_RETAIN: Final = "invalid patch format of retainKeys"
 BAD_DELETE_FROM: Final = "invalid patch format of primitive list"
 BAD_ORDER: Final = "invalid patch format of setElementOrder list"
@@ -80,8 +83,8 @@ def _merge_map(live: Tree | None, patch: Tree, node: Node) -> Tree:
         if value is None:
             merged.pop(key, None)
         elif key not in merged:
-            if not deletes:
-                merged[key] = _bare(value)
+            if not deletes and not _marked(value):
+                merged[key] = _added(value)
         else:
             merged[key] = _merge_value(merged[key], value, node, key, deletes=deletes)
     return merged
@@ -150,23 +153,43 @@ def _merge_ordered(merged: Tree, patch: Tree, node: Node) -> None:
             found = _merge_list(live, value, child) if child.merges else _bare(value)
         else:
             found = list(live) if live is not None else _bare(value)
-        merged[key] = _arrange(found, order, live or [], child.merge_key)
+        merged[key] = _arrange(
+            found, order, _live_order(live or [], value or [], child.merge_key), child.merge_key
+        )
         patch.pop(key, None)
+
+
+def _live_order(live: list[Any], patch: list[Any], key: str) -> list[Any]:
+    """Return the list whose order holds for what the patch does not order.
+
+    That is the live one; but upstream edits it in place while it merges, so that items which are
+    added take the places of items which were deleted.
+    """
+    if not key:
+        return live
+    gone = [_identity(each, key) for each in patch if _deletes(each)]
+    kept = [each for each in live if each.get(key) not in gone]
+    here = {_identity(each, key) for each in kept}
+    new = [e for e in patch if not _marked(e) and _identity(e, key) not in here]
+    return kept + new[: len(live) - len(kept)]
 
 
 def _check_order(patch: list[Any], order: list[Any], key: str) -> None:
     """Every item of the patch must be named by the order, and in that order."""
     if not patch or not order:
         return
-    items = [each for each in patch if not (isinstance(each, dict) and PATCH in each)]
-    wanted = iter(order)
-    for item in items:
-        mine = _identity(item, key)
-        if not any(_identity(each, key) == mine for each in wanted):
-            _fail(
-                f"The order in patch list:\n{go_format.plain(patch)}\n doesn't match "
-                f"{ORDER} list:\n{go_format.plain(order)}\n"
-            )
+    items = [each for each in patch if not _deletes(each)] if key else patch
+    at = 0
+    for each in order:
+        while at < len(items) and _marked(items[at]):
+            at += 1
+        if at < len(items) and _identity(items[at], key) == _identity(each, key):
+            at += 1
+    if at < len(items):
+        _fail(
+            f"The order in patch list:\n{go_format.plain(patch)}\n doesn't match "
+            f"{ORDER} list:\n{go_format.plain(order)}\n"
+        )
 
 
 def _merge_list(
@@ -274,19 +297,42 @@ def _listed(name: str, malformed: str) -> str:
     return key
 
 
-def _bare(value: Any) -> Any:
-    """Return a value of the patch that is taken as it is: without directives and nulls."""
+def _added(value: Any) -> Any:
+    """Return a value that the live object does not have: what is marked in it is left out."""
     if isinstance(value, dict):
-        if value.get(PATCH) == "delete":
-            return {}
+        return {
+            name: _added(each)
+            for name, each in value.items()
+            if not (each is None or _marked(each) or name.startswith(_DIRECTIVES))
+        }
+    if isinstance(value, list):
+        return [_added(each) for each in value if not _marked(each)]
+    return value
+
+
+def _bare(value: Any) -> Any:
+    """Return a value that is taken as it stands in the patch, without directives and nulls.
+
+    Upstream leaves directives in there, to be dropped as unknown fields; only that makes an item
+    that was to be deleted one that is added, which nobody can want.
+    """
+    if isinstance(value, dict):
         return {
             name: _bare(each)
             for name, each in value.items()
-            if each is not None and not name.startswith((PATCH, RETAIN, DELETE_FROM, ORDER))
+            if each is not None and not name.startswith(_DIRECTIVES)
         }
     if isinstance(value, list):
-        return [_bare(each) for each in value if not (isinstance(each, dict) and PATCH in each)]
+        return [_bare(each) for each in value if not _deletes(each) and each != REPLACE_LIST]
     return value
+
+
+def _deletes(value: Any) -> bool:
+    return _marked(value) and value[PATCH] == "delete"
+
+
+def _marked(value: Any) -> bool:
+    return isinstance(value, dict) and PATCH in value
 
 
 def _fail(text: str) -> Never:
