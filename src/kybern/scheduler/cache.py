@@ -13,6 +13,7 @@ Pods may be told of before their node, and stay when it goes: both come from dif
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING, Final
 
 from kybern.api.core import pods as pod_questions
@@ -50,6 +51,36 @@ class Placed:
         self.answered: float | None = None
 
 
+class Away:
+    """Pods which, for the moment, are taken to be gone. Leaving `with` brings all of them back."""
+
+    def __init__(self, cache: Cache, pods: Iterable[Placed]) -> None:
+        self._cache = cache
+        self._pods = {placed.info.uid: placed for placed in pods}
+
+    def __enter__(self) -> Away:
+        for placed in self._pods.values():
+            self._cache.shift(placed, -1)
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        for placed in self._pods.values():
+            self._cache.shift(placed, 1)
+
+    def __contains__(self, placed: Placed) -> bool:
+        return placed.info.uid in self._pods
+
+    def bring_back(self, placed: Placed) -> None:
+        """Take one to be there again."""
+        del self._pods[placed.info.uid]
+        self._cache.shift(placed, 1)
+
+    def take_away(self, placed: Placed) -> None:
+        """Take one to be gone again."""
+        self._pods[placed.info.uid] = placed
+        self._cache.shift(placed, -1)
+
+
 class Cache:
     """Nodes and the pods on them."""
 
@@ -58,6 +89,7 @@ class Cache:
         self._pods: dict[str, Placed] = {}
         self._by_node: dict[str, dict[str, Placed]] = {}
         self._assumed: dict[str, Placed] = {}
+        self._priorities: dict[int, int] = {}
 
     def __len__(self) -> int:
         return len(self._pods)
@@ -147,6 +179,15 @@ class Cache:
         return uid in self._pods
 
     @property
+    def lowest_priority(self) -> float:
+        """The priority of the least important pod that has a node."""
+        return min(self._priorities, default=math.inf)
+
+    def without(self, pods: Iterable[Placed]) -> Away:
+        """Try out how it would be without these pods, inside `with`."""
+        return Away(self, pods)
+
+    @property
     def unconfirmed(self) -> int:
         """How many pods we only believe to have a node."""
         return len(self._assumed)
@@ -165,15 +206,20 @@ class Cache:
 
     # --- bookkeeping ---------------------------------------------------------------------------
 
+    def shift(self, placed: Placed, sign: int) -> None:
+        """Take what a pod requests from its node, or, with `sign` -1, give it back."""
+        row = self.nodes.index.get(placed.node)
+        if row is not None:
+            self.nodes.take(row, placed.info, sign)
+
     def _place(self, info: PodInfo, node: str, *, assumed: bool) -> None:
         placed = Placed(info, node, assumed=assumed)
         self._pods[info.uid] = placed
+        self._priorities[info.priority] = self._priorities.get(info.priority, 0) + 1
         self._by_node.setdefault(node, {})[info.uid] = placed
         if assumed:
             self._assumed[info.uid] = placed
-        row = self.nodes.index.get(node)
-        if row is not None:
-            self.nodes.take(row, info)
+        self.shift(placed, 1)
 
     def _displace(self, placed: Placed) -> None:
         uid = placed.info.uid
@@ -183,9 +229,11 @@ class Cache:
         del siblings[uid]
         if not siblings:
             del self._by_node[placed.node]
-        row = self.nodes.index.get(placed.node)
-        if row is not None:
-            self.nodes.take(row, placed.info, -1)
+        priority = placed.info.priority
+        self._priorities[priority] -= 1
+        if not self._priorities[priority]:
+            del self._priorities[priority]
+        self.shift(placed, -1)
 
     def _renew(self, placed: Placed, pod: Pod) -> int:
         """Replace the state of a pod that stays where it is."""

@@ -222,6 +222,11 @@ class Nodes:
 
     def take(self, row: int, pod: PodInfo, sign: int = 1) -> None:
         """Take what a pod requests from a node; with `sign` -1, give it back."""
+        self.try_taking(row, pod, sign)
+        self.touch(row)
+
+    def try_taking(self, row: int, pod: PodInfo, sign: int = 1) -> None:
+        """As `take`, without saying so: for whoever puts everything back before anyone looks."""
         fit = pod.fit
         requested = self.requested
         requested[CPU, row] += sign * fit.milli_cpu
@@ -236,7 +241,6 @@ class Nodes:
         self.nonzero[MEMORY, row] += sign * pod.nonzero[1]
         for port in pod.ports:
             self._take_port(row, port, sign)
-        self.touch(row)
 
     def _take_port(self, row: int, port: HostPort, sign: int) -> None:
         users = self.ports.setdefault((port.protocol, port.port), {})

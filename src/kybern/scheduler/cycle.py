@@ -12,6 +12,7 @@ older than the columns. Plugins that look at other pods are asked every time.
 
 from __future__ import annotations
 
+from contextlib import contextmanager
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
@@ -19,9 +20,11 @@ import numpy as np
 
 from kybern.scheduler import messages
 from kybern.scheduler.framework import News, Rejection
+from kybern.scheduler.nominations import Nominations
 
 if TYPE_CHECKING:
     import random
+    from collections.abc import Iterator
 
     from kybern.scheduler.columns import Nodes
     from kybern.scheduler.framework import Bools, Filter, Ints, Rows, Scorer
@@ -165,6 +168,7 @@ class Cycle:
         self.profile = profile
         self.nodes = nodes
         self._rng = rng
+        self.nominations = Nominations()
         self._kinds: dict[tuple[Any, ...], _Kind] = {}
         self._filters = tuple(each for each in profile.filters if each.looks_at_pods)
         self._scorers = tuple(each for each in profile.scorers if each[0].looks_at_pods)
@@ -185,33 +189,76 @@ class Cycle:
                 return self._rejected(plugin, state.reason)
             extra.append((plugin, state))
             fits = fits & plugin.fits(state, nodes, ALL)
+        if self.nominations:
+            promised = self._promised(pod, fits)
+            if promised is not None:
+                return promised
+            kept = self._kept_free(pod, fits)
+            if kept:
+                fits = fits.copy()
+                fits[kept] = False
+                total = np.where(fits, kind.total, -1)
         relative = [each for each in kind.relative if each.raw.any()]
         relative += self._look_at_pods(pod)
         if extra or relative:
             total = np.where(fits, self._sum(kind, relative, fits), -1)
         best = int(total.max(initial=-1))
         if best < 0:
-            return self._explain(kind, extra)
+            return self._explain(pod, kind, extra)
         candidates = np.flatnonzero(total == best)
         count = len(candidates)
         row = int(candidates[self._rng.randrange(count) if count > 1 else 0])
         return Placement(row, nodes.name(row))
 
-    def feasible(self, pod: PodInfo, rows: Rows) -> Bools:
-        """Say which of the rows fit a pod as things are; nothing is remembered."""
+    def fits_on(self, pod: PodInfo, row: int) -> bool:
+        """Say whether a pod fits on one node as things are; nothing is remembered."""
+        with self._counting_on(pod, row):
+            return self._ask(pod, row) is None
+
+    def why_not(self, pod: PodInfo, row: int) -> tuple[str, ...]:
+        """Return why a pod does not fit on one node; nothing when it does."""
+        with self._counting_on(pod, row):
+            return self._ask(pod, row) or ()
+
+    # --- one node ------------------------------------------------------------------------------
+
+    def _ask(self, pod: PodInfo, row: int) -> tuple[str, ...] | None:
         nodes = self.nodes
-        fits = nodes.valid[: nodes.size][rows].copy()
+        rows = np.array([row], np.intp)
+        if not nodes.valid[row]:
+            return ()
         for plugin in self.profile.filters:
             state = plugin.prepare(pod, nodes)
             if isinstance(state, Rejection):
-                return np.zeros(len(fits), np.bool_)
-            if state is not None:
-                fits &= plugin.fits(state, nodes, rows)
-        return fits
+                return (state.reason,)
+            if state is not None and not plugin.fits(state, nodes, rows)[0]:
+                return tuple(plugin.why(state, nodes, rows).reasons)
+        return None
 
-    def fits_on(self, pod: PodInfo, row: int) -> bool:
-        """Say whether a pod fits on one node as things are."""
-        return bool(self.feasible(pod, np.array([row], np.intp))[0])
+    @contextmanager
+    def _counting_on(self, pod: PodInfo, row: int) -> Iterator[None]:
+        """Let those count who were promised the node and are no less important."""
+        before = self.nominations.before(pod, self.nodes.name(row)) if self.nominations else []
+        for each in before:
+            self.nodes.try_taking(row, each)
+        try:
+            yield
+        finally:
+            for each in before:
+                self.nodes.try_taking(row, each, -1)
+
+    def _promised(self, pod: PodInfo, fits: Bools) -> Placement | None:
+        """Return the node which was cleared for this pod, if it fits there now."""
+        name = self.nominations.node_of(pod.uid)
+        row = self.nodes.index.get(name or "")
+        if row is None or not fits[row] or not self.fits_on(pod, row):
+            return None
+        return Placement(row, self.nodes.name(row))
+
+    def _kept_free(self, pod: PodInfo, fits: Bools) -> list[int]:
+        """Return the rows where the pod would take room that is kept for someone else."""
+        rows = (self.nodes.index.get(name) for name in self.nominations.nodes())
+        return [row for row in rows if row is not None and fits[row] and not self.fits_on(pod, row)]
 
     # --- the parts of a decision -----------------------------------------------------------------
 
@@ -247,9 +294,10 @@ class Cycle:
     def _rejected(self, plugin: Filter, reason: str) -> NoFit:
         return NoFit(self.nodes.count, {}, reason, (), plugin.wakes)
 
-    def _explain(self, kind: _Kind, extra: list[tuple[Filter, Any]]) -> NoFit:
+    def _explain(self, pod: PodInfo, kind: _Kind, extra: list[tuple[Filter, Any]]) -> NoFit:
         """Ask the filters once more, in order, for reasons; the same question costs once."""
-        if not extra and kind.no_fit is not None:
+        common = not extra and not self.nominations
+        if common and kind.no_fit is not None:
             return kind.no_fit
         nodes = self.nodes
         rows = nodes.rows()
@@ -266,8 +314,14 @@ class Cycle:
                 resolvable += failed[why.resolvable].tolist()
                 wakes |= plugin.wakes
                 rows = rows[fits]
+        for row in rows.tolist():
+            # It fits but for those to whom the node was promised.
+            for reason in self.why_not(pod, row):
+                reasons[reason] = reasons.get(reason, 0) + 1
+            resolvable.append(row)
+            wakes |= News.POD_GONE
         no_fit = NoFit(nodes.count, reasons, "", tuple(resolvable), wakes)
-        if not extra:
+        if common:
             kind.no_fit = no_fit
         return no_fit
 

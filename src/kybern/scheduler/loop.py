@@ -21,22 +21,25 @@ from typing import TYPE_CHECKING, Final
 from kybern.api import errors
 from kybern.api.core.pods import is_terminal
 from kybern.api.core.v1 import Node, Pod
+from kybern.api.policy.v1 import PodDisruptionBudget
 from kybern.client.events import Recorder
 from kybern.client.informer import Informers
 from kybern.lib import logs
 from kybern.lib.backoff import Backoff
 from kybern.lib.tasks import Tasks
-from kybern.scheduler import report
+from kybern.scheduler import eviction, messages, report
 from kybern.scheduler.binder import Binder
 from kybern.scheduler.framework import News
 from kybern.scheduler.pod_info import Key, PodInfo
 from kybern.scheduler.queue import SchedulingQueue
 
 if TYPE_CHECKING:
+    from kybern.client.informer import Informer
     from kybern.client.rest import Client
     from kybern.scheduler.cache import Cache
     from kybern.scheduler.config import SchedulerConfig
     from kybern.scheduler.cycle import Cycle, NoFit
+    from kybern.scheduler.preemption import Nomination, Preemption
     from kybern.scheduler.queue import Waiting
 
 log = logs.get("scheduler")
@@ -78,6 +81,8 @@ class Scheduler:
         self.queue = SchedulingQueue(backoff)
         self.cache: Cache
         self.cycle: Cycle
+        self._preemption: Preemption
+        self._budgets: Informer[PodDisruptionBudget]
         self._woken = asyncio.Event()
         self._tidied = 0.0
         self.scheduled = self.failed = 0
@@ -88,10 +93,12 @@ class Scheduler:
         async with self._tasks:
             self._tasks.spawn_forever(self._recorder.run, "scheduler events")
             nodes, pods = self._informers.of(Node), self._informers.of(Pod)
+            self._budgets = self._informers.of(PodDisruptionBudget)
             nodes.on(add=self._node_seen, update=self._node_changed, delete=self._node_gone)
             pods.on(add=self._pod_seen, update=self._pod_changed, delete=self._pod_gone)
             await nodes.wait_synced()
             await pods.wait_synced()
+            await self._budgets.wait_synced()
             self.ready.set()
             log.info("scheduling", nodes=self.cache.nodes.count, waiting=len(self.queue))
             try:
@@ -114,10 +121,12 @@ class Scheduler:
         os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
         from kybern.scheduler.cache import Cache
         from kybern.scheduler.cycle import Cycle
+        from kybern.scheduler.preemption import Preemption
         from kybern.scheduler.profile import default_profile
 
         self.cache = Cache()
         self.cycle = Cycle(default_profile(), self.cache.nodes, self._rng)
+        self._preemption = Preemption(self.cache, self.cycle, self._rng, self._budgets_of)
 
     # --- deciding ------------------------------------------------------------------------------
 
@@ -165,6 +174,7 @@ class Scheduler:
             return
         decision = self.cycle.decide(info)
         if isinstance(decision, tuple):
+            self.cycle.nominations.drop(info.uid)
             self.cache.assume(info, decision.row)
             self._binder.bind(waiting, decision.node)
         else:
@@ -172,10 +182,40 @@ class Scheduler:
 
     def _did_not_fit(self, waiting: Waiting, verdict: NoFit, now: float) -> None:
         self.failed += 1
-        pod = waiting.info.pod
-        self._reporter.report(pod, report.UNSCHEDULABLE, verdict.message)
-        self._recorder.event(pod, "Warning", "FailedScheduling", verdict.message)
+        pod, message, nominated = waiting.info.pod, verdict.message, ""
+        if verdict.nodes:
+            found = self._preemption.choose(waiting.info, verdict)
+            if not isinstance(found, str):
+                nominated = found.node
+                self._preempt(waiting.info, found)
+            elif found == messages.VICTIMS_LEAVING:
+                nominated = pod.status.nominatedNodeName or ""
+            if isinstance(found, str):
+                message = messages.with_preemption(message, found)
+        if not nominated:
+            self.cycle.nominations.drop(waiting.info.uid)
+        self._reporter.report(pod, report.UNSCHEDULABLE, message, nominated)
+        self._recorder.event(pod, "Warning", "FailedScheduling", message)
         self.queue.park(waiting, verdict.wakes, now)
+
+    def _preempt(self, info: PodInfo, nomination: Nomination) -> None:
+        """Have a node cleared; its room is kept from lesser pods meanwhile."""
+        nominations = self.cycle.nominations
+        for lesser in nominations.lesser(info, nomination.node):
+            # They counted on room that is now someone else's: let them look again.
+            nominations.drop(lesser.uid)
+            self._reporter.renounce(lesser.pod)
+        nominations.put(info, nomination.node)
+        self._tasks.spawn(self._evict(info, nomination), name="scheduler preempt")
+
+    async def _evict(self, info: PodInfo, nomination: Nomination) -> None:
+        if not await eviction.evict(self._client, self._recorder, info, nomination):
+            # Someone stays: the promise cannot be kept, so the pod looks for another node.
+            self.cycle.nominations.drop(info.uid)
+            self._tell(News.EVERYTHING, nomination.node)
+
+    def _budgets_of(self, namespace: str) -> list[PodDisruptionBudget]:
+        return self._budgets.list(namespace)
 
     # --- how bindings end ------------------------------------------------------------------------
 
@@ -209,19 +249,22 @@ class Scheduler:
 
     def _pod_seen(self, pod: Pod) -> None:
         if pod.spec.nodeName:
-            self.queue.forget(_key(pod))
+            self._forget(pod)
             self._tell(self.cache.put_pod(pod), pod.spec.nodeName)
         elif self._is_ours(pod):
-            self.queue.add(PodInfo(pod), self._clock.monotonic())
+            info = PodInfo(pod)
+            if pod.status.nominatedNodeName:
+                self.cycle.nominations.put(info, pod.status.nominatedNodeName)
+            self.queue.add(info, self._clock.monotonic())
             self._woken.set()
 
     def _pod_changed(self, old: Pod, new: Pod) -> None:
         if new.spec.nodeName:
             if not old.spec.nodeName:
-                self.queue.forget(_key(new))
+                self._forget(new)
             self._tell(self.cache.put_pod(new), new.spec.nodeName)
         elif not self._is_ours(new):
-            self.queue.forget(_key(new))
+            self._forget(new)
         elif _may_fit_elsewhere(old, new):
             self.queue.update(PodInfo(new), self._clock.monotonic())
             self._woken.set()
@@ -229,8 +272,13 @@ class Scheduler:
             self.queue.refresh(new)
 
     def _pod_gone(self, pod: Pod) -> None:
-        self.queue.forget(_key(pod))
+        self._forget(pod)
         self._tell(self.cache.remove_pod(pod.metadata.uid or ""), pod.spec.nodeName or "")
+
+    def _forget(self, pod: Pod) -> None:
+        self.queue.forget(_key(pod))
+        if self.cycle.nominations:
+            self.cycle.nominations.drop(pod.metadata.uid or "")
 
     def _is_ours(self, pod: Pod) -> bool:
         return (

@@ -43,8 +43,14 @@ class Reporter:
     def report(self, pod: Pod, reason: str, message: str, nominated: str | None = None) -> None:
         """Write that a pod has no node, and why; `nominated` is the node being cleared for it."""
         status = self._changes(pod, reason, message, nominated)
-        if not status:
-            return
+        if status:
+            self._send(pod, status)
+
+    def renounce(self, pod: Pod) -> None:
+        """Write that no node is being cleared for a pod any more."""
+        self._send(pod, {"nominatedNodeName": None})
+
+    def _send(self, pod: Pod, status: dict[str, Any]) -> None:
         self._pending[pod.metadata.namespace or "", pod.metadata.name or ""] = (pod, status)
         if self._writers < WRITERS:
             self._writers += 1
