@@ -20,7 +20,9 @@ from pathlib import Path
 
 import uvloop
 
-from kybern.store.open import FILE_NAME, open_store
+from kybern.store.kv.memory import MemoryEngine
+from kybern.store.kv.sqlite import SqliteEngine
+from kybern.store.objects import Store
 
 PODS, MAPS = "/registry/pods/", "/registry/configmaps/"
 
@@ -75,10 +77,15 @@ class Bench:
     def __init__(self, engine: str, directory: Path, scale: float) -> None:
         self.engine, self.directory, self.scale = engine, directory, scale
 
+    async def open(self) -> Store:
+        if self.engine == "memory":
+            return Store(MemoryEngine())
+        return Store(await SqliteEngine.open(self.directory / "store.db"))
+
     async def fresh(self):
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
-        store = await open_store(self.engine, self.directory)
+        store = await self.open()
         store.collection(PODS)
         store.collection(MAPS)
         gc.collect()
@@ -136,7 +143,7 @@ class Bench:
 
         timings = await drive(32, self.count(30_000), update)
         rows = [timings.row("updates of 1,000 objects of 3000 B, 32 writers")]
-        file = self.directory / FILE_NAME
+        file = self.directory / "store.db"
         if file.exists():
             full = file.stat().st_size
             began = time.perf_counter()
@@ -191,7 +198,7 @@ class Bench:
         await drive(64, objects, create)
         await store.close()
         began = time.perf_counter()
-        store = await open_store(self.engine, self.directory)
+        store = await self.open()
         took = time.perf_counter() - began
         await store.close()
         return f"| opening a file of {objects:,} objects of 3000 B | {took:.2f} s | | | |"
@@ -237,6 +244,6 @@ async def main(arguments: argparse.Namespace) -> None:
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--engine", default="sqlite")
+    parser.add_argument("--engine", choices=["sqlite", "memory"], default="sqlite")
     parser.add_argument("--directory", type=Path, default=Path("/var/tmp/kybern-bench-store"))
     uvloop.run(main(parser.parse_args()))

@@ -7,7 +7,8 @@ as bytes that are ready to be sent.
 
     interface    what travels (Entry, Event, Listing) and the bad news; the promises, in words
     objects      `Store`: what the API server holds
-    watch_cache  the recent past of one collection and its watchers
+    watch_cache  the recent past of one collection; watcher: one reader of it
+    upkeep       expiry and compaction; what is due when is in retention
     keys         where each resource lives, as upstream lays it out
     kv/          the engines, behind one Protocol
 

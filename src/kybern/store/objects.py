@@ -11,12 +11,10 @@ was answered. Only the past is asked for there, when it is older than what is re
 
 from __future__ import annotations
 
-import asyncio
 from heapq import merge
 from itertools import islice
 from typing import TYPE_CHECKING, Any
 
-from kybern.lib import logs
 from kybern.lib.clock import SYSTEM, Clock
 from kybern.store.interface import (
     ADDED,
@@ -25,13 +23,11 @@ from kybern.store.interface import (
     Entry,
     FutureRevision,
     Listing,
-    Mismatch,
-    StoreFailed,
 )
 from kybern.store.kv import mvcc
 from kybern.store.kv.interface import Page
 from kybern.store.sorted_keys import SortedKeys
-from kybern.store.upkeep import KEEP_SECONDS, Deadlines, Due, Forgetting
+from kybern.store.upkeep import Upkeep
 from kybern.store.watch_cache import Collection, Window, within
 from kybern.store.watcher import BUFFER, Watcher
 
@@ -41,11 +37,6 @@ if TYPE_CHECKING:
     from kybern.store.interface import Event
     from kybern.store.kv.interface import Engine
     from kybern.store.watch_cache import Attributes
-
-log = logs.get("store")
-
-_EXPIRE_AT_ONCE = 64
-_EXPIRE_PAUSE = 1.0
 
 
 class Store:
@@ -69,10 +60,7 @@ class Store:
         """The latest revision; everything up to here can be read."""
         self._entries = {entry.key: entry for entry in snapshot.entries}
         self._keys = SortedKeys(self._entries)
-        self._deadlines = Deadlines(snapshot.entries)
-        self._forgetting = Forgetting(self.revision)
-        self._earlier = asyncio.Event()
-        self._too_much = asyncio.Event()
+        self._upkeep = Upkeep(engine, clock, snapshot.entries)
 
     # --- writing ---------------------------------------------------------------------------
 
@@ -210,10 +198,7 @@ class Store:
 
     async def run(self) -> None:
         """Expire and compact, until cancelled."""
-        async with asyncio.TaskGroup() as group:
-            group.create_task(self._expire_forever(), name="store: expire")
-            group.create_task(self._compact_forever(), name="store: compact")
-            group.create_task(self._compact_excess(), name="store: compact excess")
+        await self._upkeep.run(self._trim)
 
     async def compact(self, revision: int) -> None:
         """Forget what was superseded at or before the revision.
@@ -246,6 +231,11 @@ class Store:
 
     # --- inside ----------------------------------------------------------------------------
 
+    def _trim(self) -> None:
+        now = self._clock.monotonic()
+        for collection in self._collections.values():
+            collection.trim(now)
+
     def _apply(self, events: Sequence[Event]) -> None:
         """Take what the engine committed."""
         entries, keys, routes = self._entries, self._keys, self._routes
@@ -272,10 +262,9 @@ class Store:
             if route:
                 entry.derive = route[-1].attributes
             if entry.expires:
-                self._expect(entry)
+                self._upkeep.expect(entry)
         self.revision = events[-1].revision
-        if self._forgetting.wrote(self.revision, self._engine.superseded):
-            self._too_much.set()
+        self._upkeep.wrote(self.revision)
         now = self._clock.monotonic()
         for collection in touched:
             collection.publish(now)
@@ -337,60 +326,3 @@ class Store:
 
     def _deadline(self, ttl: float | None) -> float:
         return 0.0 if ttl is None else self._clock.now() + ttl
-
-    def _expect(self, entry: Entry) -> None:
-        earliest = self._deadlines.next()
-        self._deadlines.add(entry)
-        if earliest is None or entry.expires < earliest:
-            self._earlier.set()
-
-    async def _expire_forever(self) -> None:
-        while True:
-            self._earlier.clear()
-            at = self._deadlines.next()
-            wait = None if at is None else max(at - self._clock.now(), 0.0)
-            if wait is None or wait > 0:
-                try:
-                    async with asyncio.timeout(wait):
-                        await self._earlier.wait()
-                except TimeoutError:
-                    pass
-                continue
-            due = self._deadlines.take(self._clock.now(), _EXPIRE_AT_ONCE)
-            async with asyncio.TaskGroup() as group:
-                for item in due:
-                    group.create_task(self._expire(item), name=f"store: expire {item.key}")
-            if len(due) < _EXPIRE_AT_ONCE:
-                await self._clock.sleep(_EXPIRE_PAUSE)
-
-    async def _expire(self, due: Due) -> None:
-        entry = self._entries.get(due.key)
-        if entry is None or entry.revision != due.revision:
-            return
-        try:
-            await self._engine.delete(due.key, due.revision)
-        except Mismatch:
-            return  # someone wrote it at this very moment: it has a new deadline, or none
-        except StoreFailed as error:
-            log.warning("could not delete what has expired", key=due.key, error=str(error))
-            self._deadlines.add(entry)
-
-    async def _compact_forever(self) -> None:
-        while True:
-            await self._clock.sleep(KEEP_SECONDS)
-            now = self._clock.monotonic()
-            for collection in self._collections.values():
-                collection.trim(now)
-            await self._try_compact(self._forgetting.tick())
-
-    async def _compact_excess(self) -> None:
-        while True:
-            await self._too_much.wait()
-            self._too_much.clear()
-            await self._try_compact(self._forgetting.too_much())
-
-    async def _try_compact(self, revision: int) -> None:
-        try:
-            await self._engine.compact(revision)
-        except StoreFailed as error:
-            log.warning("could not compact", revision=revision, error=str(error))

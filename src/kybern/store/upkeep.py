@@ -1,82 +1,108 @@
 """What the store does by itself: deletes what has had its time, and forgets the past.
 
-In:   entries with a deadline; revisions and how much is superseded by them.
-Out:  which keys are due, and up to which revision to compact.
-By:   `objects.Store.run`.
-
-The past is kept for five minutes, as upstream keeps it, so that interrupted watches and paged
-lists go on; unless there is so much of it that the disk would fill with old versions.
+In:   what was written.
+Out:  deletions and compactions, on the engine.
+By:   `objects.Store`, whose `run` it is. What to do when is decided in `retention`.
 """
 
 from __future__ import annotations
 
-from heapq import heapify, heappop, heappush
-from typing import TYPE_CHECKING, NamedTuple
+import asyncio
+import contextlib
+from typing import TYPE_CHECKING
+
+from kybern.lib import logs
+from kybern.store.interface import Mismatch, StoreFailed
+from kybern.store.retention import KEEP_SECONDS, Deadlines, Due, Forgetting
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
+    from kybern.lib.clock import Clock
     from kybern.store.interface import Entry
+    from kybern.store.kv.interface import Engine
 
-KEEP_SECONDS = 300.0
-KEEP_BYTES = 256 << 20
+log = logs.get("store.upkeep")
 
-
-class Due(NamedTuple):
-    """A key whose time has come, if it is still at that revision."""
-
-    at: float
-    key: str
-    revision: int
+_AT_ONCE = 64
+_PAUSE = 1.0
+_RETRY = 10.0
 
 
-class Deadlines:
-    """Which entries are to be deleted when."""
+class Upkeep:
+    """The store's own work. A failing medium is logged and tried again."""
 
-    __slots__ = ("_heap",)
+    def __init__(self, engine: Engine, clock: Clock, entries: Iterable[Entry]) -> None:
+        self._engine = engine
+        self._clock = clock
+        self._deadlines = Deadlines(entries)
+        self.forgetting = Forgetting(engine.revision)
+        self._earlier = asyncio.Event()
+        self._too_much = asyncio.Event()
 
-    def __init__(self, entries: Iterable[Entry] = ()) -> None:
-        self._heap = [Due(e.expires, e.key, e.revision) for e in entries if e.expires]
-        heapify(self._heap)
+    def expect(self, entry: Entry) -> None:
+        """Note an entry that will expire."""
+        earliest = self._deadlines.next()
+        self._deadlines.add(entry)
+        if earliest is None or entry.expires < earliest:
+            self._earlier.set()
 
-    def add(self, entry: Entry) -> None:
-        """Note an entry that has a deadline."""
-        heappush(self._heap, Due(entry.expires, entry.key, entry.revision))
+    def wrote(self, revision: int) -> None:
+        """Note a commit."""
+        if self.forgetting.wrote(revision, self._engine.superseded):
+            self._too_much.set()
 
-    def next(self) -> float | None:
-        """Return the earliest deadline."""
-        return self._heap[0].at if self._heap else None
+    async def run(self, trim: Callable[[], None]) -> None:
+        """Work until cancelled; `trim` lets the memory forget what the medium does."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._expire_forever(), name="store: expire")
+            group.create_task(self._compact_forever(trim), name="store: compact")
+            group.create_task(self._compact_excess(), name="store: compact excess")
 
-    def take(self, now: float, limit: int) -> list[Due]:
-        """Return what is due, at most `limit`, and forget it."""
-        due: list[Due] = []
-        while self._heap and len(due) < limit and self._heap[0].at <= now:
-            due.append(heappop(self._heap))
-        return due
+    async def _expire_forever(self) -> None:
+        while True:
+            await self._wait_due()
+            due = self._deadlines.take(self._clock.now(), _AT_ONCE)
+            async with asyncio.TaskGroup() as group:
+                for item in due:
+                    group.create_task(self._expire(item), name=f"store: expire {item.key}")
+            if len(due) < _AT_ONCE:
+                await self._clock.sleep(_PAUSE)  # what is due soon can go together
 
+    async def _wait_due(self) -> None:
+        while True:
+            self._earlier.clear()
+            at = self._deadlines.next()
+            wait = None if at is None else at - self._clock.now()
+            if wait is not None and wait <= 0:
+                return
+            with contextlib.suppress(TimeoutError):
+                async with asyncio.timeout(wait):
+                    await self._earlier.wait()
 
-class Forgetting:
-    """Up to which revision the past may be forgotten."""
+    async def _expire(self, due: Due) -> None:
+        try:
+            await self._engine.delete(due.key, due.revision)
+        except Mismatch:
+            return  # it was written or deleted since; if it has a deadline, that is noted too
+        except StoreFailed as error:
+            log.warning("could not delete what has expired", key=due.key, error=str(error))
+            self._deadlines.put_off(due, self._clock.now() + _RETRY)
 
-    __slots__ = ("_half", "_marked", "_revision", "keep_bytes")
+    async def _compact_forever(self, trim: Callable[[], None]) -> None:
+        while True:
+            await self._clock.sleep(KEEP_SECONDS)
+            trim()
+            await self._compact(self.forgetting.tick())
 
-    def __init__(self, revision: int, keep_bytes: int = KEEP_BYTES) -> None:
-        self.keep_bytes = keep_bytes
-        self._half = self._marked = self._revision = revision
+    async def _compact_excess(self) -> None:
+        while True:
+            await self._too_much.wait()
+            self._too_much.clear()
+            await self._compact(self.forgetting.too_much())
 
-    def wrote(self, revision: int, superseded: int) -> bool:
-        """Note a commit and how many bytes are history then; say whether that is too much."""
-        self._revision = revision
-        if superseded < self.keep_bytes // 2:
-            self._half = revision
-        return superseded > self.keep_bytes
-
-    def too_much(self) -> int:
-        """Return what to compact to because there is too much: the older half goes."""
-        target, self._half = self._half, self._revision
-        return target
-
-    def tick(self) -> int:
-        """Return what to compact to because time has passed: the revision of the last tick."""
-        target, self._marked = self._marked, self._revision
-        return target
+    async def _compact(self, revision: int) -> None:
+        try:
+            await self._engine.compact(revision)
+        except StoreFailed as error:
+            log.warning("could not compact", revision=revision, error=str(error))

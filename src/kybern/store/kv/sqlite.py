@@ -13,6 +13,7 @@ the writer.
 from __future__ import annotations
 
 import asyncio
+import sys
 from concurrent.futures import ThreadPoolExecutor
 from functools import partial
 from pathlib import Path
@@ -38,6 +39,7 @@ log = logs.get("store.sqlite")
 _COMPACT_REVISIONS = 200  # at once: writes wait meanwhile, about ten milliseconds
 _SHRINK_PAGES = 256
 _PAGE_OF_PAST = 5_000
+_SWITCH_SECONDS = 0.0005
 
 
 class SqliteEngine:
@@ -78,6 +80,9 @@ class SqliteEngine:
                 file.close()
                 raise
 
+        # The writer's thread needs the interpreter for microseconds at a time. While the event loop
+        # is busy, it would get it only after the switch interval, twice for each batch.
+        sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_SECONDS))
         with ThreadPoolExecutor(1, "store-open") as thread:
             file, loaded = await asyncio.get_running_loop().run_in_executor(thread, load)
         return cls(path, file, loaded)
