@@ -67,6 +67,7 @@ class WebSocket:
         self._size = 0
         self._pending: list[bytes | str] = []
         self._close_sent = False
+        self._answered_ping = False
 
     async def receive(self) -> bytes | str | None:
         """Return the next message, or None once the other side has closed or is gone.
@@ -86,8 +87,10 @@ class WebSocket:
             self._frames.receive_data(data)
             for event in self._frames.events():
                 self._take(event)
-            with contextlib.suppress(StreamClosed):
-                await self._stream.drain()  # pongs are not sent faster than they are read
+            if self._answered_ping:
+                self._answered_ping = False
+                with contextlib.suppress(StreamClosed):
+                    await self._stream.drain()  # pongs are not sent faster than they are read
         return self._pending.pop(0)
 
     def __aiter__(self) -> AsyncIterator[bytes | str]:
@@ -173,6 +176,7 @@ class WebSocket:
                 self._pending.append(_join(self._parts))
                 self._parts, self._size = [], 0
         elif isinstance(event, Ping):
+            self._answered_ping = True
             with contextlib.suppress(StreamClosed):
                 self._stream.write(self._frames.send(event.response()))
         elif isinstance(event, CloseConnection):
