@@ -32,8 +32,10 @@ from kybern.apiserver.filters.flow_control import FlowControl
 from kybern.apiserver.filters.impersonation import Impersonation
 from kybern.apiserver.filters.panics import Panics
 from kybern.apiserver.filters.request_info import RequestInfo
+from kybern.apiserver.handlers.kubelets import Kubelets
 from kybern.apiserver.health import Health
 from kybern.apiserver.registry.all import registry
+from kybern.apiserver.registry.core.allocation import Allocators
 from kybern.apiserver.registry.identity import Identities
 
 if TYPE_CHECKING:
@@ -68,7 +70,8 @@ class ApiServer:
         services.store = store
         services.clock = clock
         services.config = config
-        services.identities = Identities(random.SystemRandom())
+        rng = random.SystemRandom()
+        services.identities = Identities(rng)
         services.resources = registry()
         services.resources.register(store)
         self.rbac = services.rbac = Rbac()
@@ -78,6 +81,8 @@ class ApiServer:
         services.authenticator = Authenticators(
             Certificates(clock), self._static_tokens(), services.tokens
         )
+        services.nodes = Kubelets(config, store)
+        services.allocators = Allocators(config.service_cidr, config.node_ports, rng)
         services.admission = chain(services)
         self.health = Health()
         self.documents = Documents(services, f"{config.advertise_address}:{config.port}")

@@ -57,7 +57,7 @@ async def dispatch(ctx: RequestContext) -> Answer:
     verb = ctx.verb
     if verb not in resource.verbs:
         raise not_allowed()
-    if resource.answers:
+    if resource.answer is not None:
         return await review(ctx)
     handler = VERBS[verb]
     if verb == "create" and resource.namespaced and not ctx.namespace:
@@ -81,10 +81,10 @@ def _misplaced(ctx: RequestContext, resource: Resource | None) -> Answer | None:
 
 async def _subresource(ctx: RequestContext, resource: Resource) -> Answer:
     subresource = resource.subresources.get(ctx.subresource)
-    if subresource is None or not ctx.name or (ctx.subpath and subresource.connect is None):
+    if subresource is None or not ctx.name or (ctx.subpath and not subresource.connects):
         return text_response(404, NOT_FOUND)
-    if subresource.connect is not None:
-        return await connect(ctx, subresource)
+    if subresource.connects:
+        return await connect(ctx)
     if ctx.verb not in subresource.verbs:
         raise not_allowed()
     if subresource.make is not None:

@@ -37,5 +37,5 @@ class Panics:
                     "request did not complete within requested timeout - context deadline exceeded"
                 ),
             )
-        log.exception("request failed", error, method=ctx.request.method, path=ctx.path)
-        return status_response(ctx, errors.InternalError(str(error) or type(error).__name__))
+        log.exception("request failed", method=ctx.request.method, path=ctx.path)
+        return status_response(ctx, errors.InternalError.of(str(error) or type(error).__name__))

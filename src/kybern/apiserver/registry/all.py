@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kybern.api.scheme import SCHEME, Kind
-from kybern.store import keys
-from kybern.apiserver.registry.resource import Resource, Subresource
+from kybern.apiserver.registry.resource import ConvertedResource, Resource, Subresource
 from kybern.apiserver.registry.rules import rules_of
-from kybern.apiserver.registry.special import SPECIAL, STRATEGIES
+from kybern.apiserver.registry.special import ANSWERS, CONVERTED, STATUS, STRATEGIES, SUBRESOURCES
 from kybern.apiserver.registry.strategy import StatusStrategy, Strategy
+from kybern.store import keys
 
 if TYPE_CHECKING:
     from kybern.store.objects import Store
@@ -56,26 +56,55 @@ class Registry:
     def register(self, store: Store) -> None:
         """Tell the store what to know about stored objects."""
         for resource in self.all():
-            if resource.verbs & {"list", "watch"}:
+            converted = isinstance(resource, ConvertedResource)
+            if resource.verbs & {"list", "watch"} and not converted:
                 store.collection(resource.prefix, resource.fields.look)
 
 
 def registry() -> Registry:
     """Return the resources of all built-in kinds."""
     found = Registry()
+    converted = []
     for kind in SCHEME.kinds:
         if not kind.plural:
             continue
-        make = SPECIAL.get((kind.group, kind.version, kind.kind))
-        found.add(make(kind, found) if make is not None else generic_resource(kind))
+        if (kind.group, kind.version, kind.kind) in CONVERTED:
+            converted.append(kind)  # what it is stored as has to be there first
+        found.add(stored_resource(kind))
+    for kind in converted:
+        found.add(_converted_resource(kind, found))
     return found
 
 
-def generic_resource(kind: Kind) -> Resource:
-    """Return the resource of a kind with nothing special but maybe its strategy."""
-    make = STRATEGIES.get((kind.group, kind.kind), Strategy)
-    strategy = make(kind, rules_of(kind))
-    subresources = {}
+def stored_resource(kind: Kind) -> Resource:
+    """Return the resource of a kind that is stored as it is served."""
+    strategy = _strategy(kind)
+    resource = Resource(
+        kind, keys.collection(kind.group, kind.plural), strategy, _subresources(kind, strategy)
+    )
+    resource.answer = ANSWERS.get((kind.group, kind.kind))
+    return resource
+
+
+def _converted_resource(kind: Kind, registry: Registry) -> Resource:
+    path, convert_in, convert_out = CONVERTED[(kind.group, kind.version, kind.kind)]
+    stored = registry.find(*path)
+    assert stored is not None
+    strategy = _strategy(kind)
+    return ConvertedResource(
+        kind, stored, strategy, convert_in, convert_out, _subresources(kind, strategy)
+    )
+
+
+def _strategy(kind: Kind) -> Strategy:
+    return STRATEGIES.get((kind.group, kind.kind), Strategy)(kind, rules_of(kind))
+
+
+def _subresources(kind: Kind, strategy: Strategy) -> dict[str, Subresource]:
+    named = (kind.group, kind.kind)
+    found = [make(strategy) for make in SUBRESOURCES.get(named, ())]
     if kind.has_status:
-        subresources["status"] = Subresource("status", strategy=StatusStrategy(strategy))
-    return Resource(kind, keys.collection(kind.group, kind.plural), strategy, subresources)
+        found.append(
+            Subresource("status", strategy=STATUS.get(named, StatusStrategy)(strategy))
+        )
+    return {subresource.name: subresource for subresource in found}

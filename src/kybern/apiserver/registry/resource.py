@@ -11,16 +11,17 @@ from typing import TYPE_CHECKING, Any
 
 from kybern.api import codec
 from kybern.apiserver.registry import selectable
+from kybern.apiserver.registry.columns import all as columns
+from kybern.lib.clock import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from kybern.api.scheme import Kind
-    from kybern.apiserver.context import Answer, RequestContext
+    from kybern.apiserver.context import RequestContext
     from kybern.apiserver.registry.strategy import Strategy
     from kybern.store.interface import Entry, Event
 
-    Connect = Callable[["RequestContext"], Awaitable[Answer]]
     Make = Callable[["RequestContext", Any], Awaitable[Any]]
 
 
@@ -46,10 +47,11 @@ class Subresource:
     """One name below an object.
 
     Exactly one of these serves it: `strategy` (the same object, changed by other rules),
-    `make` (a POST of another kind that does something), `connect` (a conversation).
+    `make` (a POST of another kind that does something), `connects` (a conversation, which
+    handlers.connect leads).
     """
 
-    __slots__ = ("connect", "kind", "make", "name", "strategy", "verbs", "view")
+    __slots__ = ("connects", "kind", "make", "name", "strategy", "verbs", "view")
 
     def __init__(
         self,
@@ -59,7 +61,7 @@ class Subresource:
         view: View | None = None,
         make: Make | None = None,
         kind: Kind | None = None,
-        connect: Connect | None = None,
+        connects: bool = False,
         verbs: tuple[str, ...] = (),
     ) -> None:
         self.name = name
@@ -67,7 +69,7 @@ class Subresource:
         self.view = view
         self.make = make
         self.kind = kind
-        self.connect = connect
+        self.connects = connects
         if not verbs:
             verbs = ("create",) if make else ("get", "update", "patch") if strategy else ()
         self.verbs = frozenset(verbs)
@@ -91,8 +93,9 @@ class Resource:
         self.namespaced = kind.namespaced
         self.struct = kind.struct
         self.fields = selectable.BY_KIND.get((kind.group, kind.kind), selectable.PLAIN)
-        self.columns: Any = None
-        self.answers = False  # whether a POST asks a question, see registry.reviews
+        self.columns = columns.of(kind, SYSTEM)
+        self.answer: Make | None = None
+        """What answers a POST of a kind that is a question and is not stored."""
         self.item_head = f'{{"kind":"{kind.kind}","apiVersion":"{kind.api_version}",'.encode()
 
     def __repr__(self) -> str:

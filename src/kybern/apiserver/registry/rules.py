@@ -7,11 +7,12 @@ By:   registry.all, and the handlers for kinds that are not stored.
 
 from __future__ import annotations
 
-import importlib.util
 from typing import TYPE_CHECKING, Any
 
 from kybern.api import defaults, names
-from kybern.api.meta.validation import check_meta, check_meta_update
+from kybern.api.rules import rules
+from kybern.api.validation import VALIDATORS, update_metadata
+from kybern.api.validation import rules_of as validation_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -43,12 +44,11 @@ class Rules:
 
 def rules_of(kind: Kind) -> Rules:
     """Return the rules of a kind."""
-    default = default_of(kind)
-    found = _validator(kind)
-    if found is None:
-        create, update = _plain_create(kind), _plain_update
-        return Rules(default, create, update, update)
-    return Rules(default, found.create, found.update, found.status or _plain_update)
+    if kind.kind in PATH_SEGMENT and (kind.group, kind.kind) not in VALIDATORS:
+        found = rules(namespaced=kind.namespaced, name=names.path_segment)
+    else:
+        found = validation_of(kind)
+    return Rules(default_of(kind), found.create, found.update, found.status or update_metadata)
 
 
 def default_of(kind: Kind) -> Default:
@@ -60,32 +60,6 @@ def default_of(kind: Kind) -> Default:
 
 
 _DEFAULTS: dict[Kind, Default] = {}
-
-
-def _validator(kind: Kind) -> Any:
-    if importlib.util.find_spec("kybern.api.validation") is None:
-        return None
-    from kybern.api.validation import VALIDATORS
-
-    return VALIDATORS.get((kind.group, kind.kind))
-
-
-def _plain_create(kind: Kind) -> Check:
-    rule = names.path_segment if kind.kind in PATH_SEGMENT else names.dns1123_subdomain
-    namespaced = kind.namespaced
-
-    def check(obj: Any) -> list[Problem]:
-        problems: list[Problem] = []
-        check_meta(obj.metadata, problems, namespaced=namespaced, rule=rule)
-        return problems
-
-    return check
-
-
-def _plain_update(new: Any, old: Any) -> list[Problem]:
-    problems: list[Problem] = []
-    check_meta_update(new.metadata, old.metadata, problems)
-    return problems
 
 
 def _no_default(obj: Any) -> None:

@@ -13,7 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kybern.api import codec
-from kybern.apiserver.registry import deletion
+from kybern.apiserver.registry import deletion, facts
 
 if TYPE_CHECKING:
     from kybern.api.field_path import Problem
@@ -39,20 +39,27 @@ class Claim(Protocol):
 class Strategy:
     """Hooks of one kind; stateless but for the facts of the kind."""
 
-    create_on_update = False
-    """Whether a PUT to a name that does not exist creates it."""
-    unconditional_update = True
-    """Whether a PUT may leave resourceVersion out."""
-    returns_deleted = False
-    """Whether DELETE answers with the object when it is gone at once, and not with a Status."""
-    generations = False
-    """Whether metadata.generation counts the changes of the spec."""
+    keeps_status = False
+    """Whether whoever creates an object may say its status, as kubelets do of nodes."""
     ttl: float | None = None
     """After how many seconds objects vanish by themselves."""
 
     def __init__(self, kind: Kind, rules: Rules) -> None:
+        """Take the facts of a kind.
+
+        Attributes:
+            create_on_update: whether a PUT to a name that does not exist creates it.
+            unconditional_update: whether a PUT may leave resourceVersion out.
+            returns_deleted: whether DELETE answers with the object when it is gone at once.
+            generations: whether metadata.generation counts the changes of the spec.
+        """
         self.kind = kind
         self.rules = rules
+        named = (kind.group, kind.kind)
+        self.create_on_update = named in facts.CREATE_ON_UPDATE
+        self.unconditional_update = named not in facts.CONDITIONAL
+        self.returns_deleted = named in facts.RETURNS_DELETED
+        self.generations = named in facts.GENERATIONS
         struct = kind.struct
         self._has_status = kind.has_status and "status" in struct.__struct_fields__
         self._status = type(struct().status) if self._has_status else None
@@ -61,7 +68,7 @@ class Strategy:
     def prepare_for_create(self, ctx: RequestContext, obj: Any) -> None:
         """Drop what is not the creator's to set, and set what always is."""
         del ctx
-        if self._status is not None:
+        if self._status is not None and not self.keeps_status:
             obj.status = self._status()
         if self.generations:
             obj.metadata.generation = 1

@@ -1,1 +1,0 @@
-"""Resources of apps that are not generic."""

@@ -1,0 +1,1 @@
+"""Questions about who: TokenReview, SelfSubjectReview; and tokens."""

@@ -1,0 +1,118 @@
+"""Pods: what the API server decides about them.
+
+In:   pods to be created, changed or deleted.
+Out:  status and QoS class at birth, generations, grace; what each subresource may change.
+By:   registry.special.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kybern.api import codec
+from kybern.api.core.pods import qos_class
+from kybern.api.core.v1 import PodCondition, PodStatus
+from kybern.apiserver.registry.strategy import StatusStrategy, Strategy
+from kybern.lib.clock import rfc3339
+
+if TYPE_CHECKING:
+    from kybern.api.field_path import Problem
+    from kybern.api.meta.v1 import DeleteOptions
+    from kybern.apiserver.context import RequestContext
+
+GATED = "Scheduling is blocked due to non-empty scheduling gates"
+
+
+class PodStrategy(Strategy):
+    """Pods."""
+
+    def prepare_for_create(self, ctx: RequestContext, obj: Any) -> None:
+        """Start out pending, with the QoS class of the requests."""
+        obj.metadata.generation = 1
+        obj.status = PodStatus(phase="Pending", qosClass=qos_class(obj.spec))
+        if obj.spec.schedulingGates:
+            gated = PodCondition(
+                type="PodScheduled", status="False", reason="SchedulingGated", message=GATED
+            )
+            obj.status.conditions = [gated]
+
+    def grace(self, ctx: RequestContext, obj: Any, options: DeleteOptions) -> int | None:
+        """Give a running pod the time it asks for; one that runs nowhere needs none."""
+        del ctx
+        asked = options.gracePeriodSeconds
+        seconds: int = obj.spec.terminationGracePeriodSeconds or 0 if asked is None else asked
+        if seconds < 0:
+            seconds = 1
+        if not obj.spec.nodeName or obj.status.phase in ("Succeeded", "Failed"):
+            seconds = 0
+        return seconds
+
+
+class PodStatusStrategy(StatusStrategy):
+    """What kubelets report."""
+
+    def prepare_for_update(self, ctx: RequestContext, obj: Any, old: Any) -> None:
+        """Keep the QoS class when a reporter leaves it out."""
+        super().prepare_for_update(ctx, obj, old)
+        obj.status.qosClass = obj.status.qosClass or old.status.qosClass
+
+
+class EphemeralContainersStrategy(Strategy):
+    """`kubectl debug`: containers added to a running pod."""
+
+    def prepare_for_update(self, ctx: RequestContext, obj: Any, old: Any) -> None:
+        """Take only the ephemeral containers from the new object."""
+        del ctx
+        added = obj.spec.ephemeralContainers
+        obj.spec = codec.clone(old.spec)
+        obj.spec.ephemeralContainers = added
+        obj.status = old.status
+        _restore_metadata(obj, old)
+        self.count_generation(obj, old)
+
+    def validate_update(self, ctx: RequestContext, obj: Any, old: Any) -> list[Problem]:
+        """Return what is wrong with the ephemeral containers."""
+        from kybern.api.core.validation.pods import validate_ephemeral_containers_update
+
+        del ctx
+        return validate_ephemeral_containers_update(obj, old)
+
+
+class ResizeStrategy(Strategy):
+    """Other resources for a running pod's containers."""
+
+    def prepare_for_update(self, ctx: RequestContext, obj: Any, old: Any) -> None:
+        """Take only the containers' resources from the new object."""
+        del ctx
+        wanted = {
+            c.name: c.resources for c in [*obj.spec.containers, *(obj.spec.initContainers or ())]
+        }
+        obj.spec = codec.clone(old.spec)
+        for container in [*obj.spec.containers, *(obj.spec.initContainers or ())]:
+            if container.name in wanted:
+                container.resources = wanted[container.name]
+        obj.status = old.status
+        _restore_metadata(obj, old)
+        self.count_generation(obj, old)
+
+    def validate_update(self, ctx: RequestContext, obj: Any, old: Any) -> list[Problem]:
+        """Return what is wrong with the new resources."""
+        from kybern.api.core.validation.pods import validate_resize
+
+        del ctx
+        return validate_resize(obj, old)
+
+
+def _restore_metadata(obj: Any, old: Any) -> None:
+    meta, before = obj.metadata, old.metadata
+    meta.labels, meta.annotations = before.labels, before.annotations
+    meta.ownerReferences, meta.finalizers = before.ownerReferences, before.finalizers
+
+
+def scheduled(ctx: RequestContext) -> PodCondition:
+    """Return the condition of a pod that has just got its node."""
+    return PodCondition(
+        type="PodScheduled",
+        status="True",
+        lastTransitionTime=rfc3339(ctx.services.clock.now()),
+    )

@@ -1,0 +1,308 @@
+"""Services: addresses and ports of their own, and fields that depend on the type.
+
+In:   Services to be created, changed or deleted.
+Out:  clusterIPs, node ports and IP families filled in; what a Service no longer needs given back.
+By:   registry.special. What is taken is a Claim: it is given back when the Service is not stored.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kybern.api import errors
+from kybern.api.core.v1 import LoadBalancerStatus, ServiceStatus
+from kybern.api.field_path import Path, Problem, internal, invalid
+from kybern.apiserver.registry.core.allocation import Taken
+from kybern.apiserver.registry.strategy import Strategy
+
+if TYPE_CHECKING:
+    from kybern.api.core.v1 import Service, ServicePort, ServiceSpec
+    from kybern.apiserver.context import RequestContext
+    from kybern.apiserver.registry.core.allocation import Allocators
+
+NONE = "None"
+EXTERNAL, CLUSTER, NODE, BALANCER = "ExternalName", "ClusterIP", "NodePort", "LoadBalancer"
+SPEC = Path("spec")
+
+
+class ServiceClaim:
+    """What was taken for a Service, and what it will no longer need."""
+
+    def __init__(self, allocators: Allocators) -> None:
+        self._allocators = allocators
+        self._addresses: list[str] = []
+        self._ports: list[int] = []
+        self._unused_addresses: list[str] = []
+        self._unused_ports: list[int] = []
+
+    def take_address(self, wanted: str) -> str:
+        """Take an address, this one if it is not empty."""
+        pool = self._allocators.addresses
+        if wanted:
+            pool.take(wanted)
+        address = wanted or pool.take_any()
+        self._addresses.append(address)
+        return address
+
+    def take_port(self, wanted: int) -> int:
+        """Take a node port, this one if it is not 0."""
+        pool = self._allocators.ports
+        if wanted:
+            pool.take(wanted)
+        port = wanted or pool.take_any()
+        self._ports.append(port)
+        return port
+
+    def drop(self, addresses: set[str], ports: set[int]) -> None:
+        """Note what is not needed once the Service is stored."""
+        self._unused_addresses += addresses
+        self._unused_ports += ports
+
+    def keep(self) -> None:
+        """The Service is stored: give back what it no longer needs."""
+        _release(self._allocators, self._unused_addresses, self._unused_ports)
+
+    def release(self) -> None:
+        """It is not: give back what was taken for it."""
+        _release(self._allocators, self._addresses, self._ports)
+
+
+class ServiceStrategy(Strategy):
+    """Services."""
+
+    def prepare_for_create(self, ctx: RequestContext, obj: Any) -> None:
+        """Start without a status; make the old and the new form of addresses agree."""
+        del ctx
+        obj.status = ServiceStatus(loadBalancer=LoadBalancerStatus())
+        normalise_addresses(obj.spec, None)
+
+    def prepare_for_update(self, ctx: RequestContext, obj: Any, old: Any) -> None:
+        """Carry over what was allocated; drop what the new type does not have."""
+        del ctx
+        obj.status = old.status
+        drop_for_type(obj.spec, old.spec)
+        keep_allocated(obj.spec, old.spec)
+        normalise_addresses(obj.spec, old.spec)
+
+    def claim(self, ctx: RequestContext, obj: Any, old: Any | None) -> ServiceClaim | None:
+        """Take addresses and ports the Service lacks.
+
+        Raises:
+            Invalid: what it asks for cannot be had.
+        """
+        claim = ServiceClaim(ctx.services.allocators)
+        try:
+            _fill_families(obj, ctx.services.allocators.addresses.family)
+            _claim_addresses(claim, obj.spec, None if old is None else old.spec)
+            _claim_ports(claim, obj.spec, None if old is None else old.spec)
+        except _Refused as refusal:
+            claim.release()
+            raise errors.Invalid.of(
+                self.kind, obj.metadata.name or "", [refusal.problem]
+            ) from None
+        if old is not None:
+            claim.drop(
+                addresses_of(old.spec) - addresses_of(obj.spec),
+                ports_of(old.spec) - ports_of(obj.spec),
+            )
+        if ctx.dry_run:
+            claim.release()
+            return None
+        return claim
+
+    def removed(self, ctx: RequestContext, obj: Any) -> None:
+        """Give back what the Service had."""
+        _release(ctx.services.allocators, addresses_of(obj.spec), ports_of(obj.spec))
+
+
+class _Refused(Exception):  # noqa: N818  # carries a problem to the one place that answers
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(str(problem))
+        self.problem = problem
+
+
+def addresses_of(spec: ServiceSpec) -> set[str]:
+    """Return the cluster IPs a Service has."""
+    found = {*(spec.clusterIPs or ()), spec.clusterIP or ""}
+    return {ip for ip in found if ip and ip != NONE}
+
+
+def ports_of(spec: ServiceSpec) -> set[int]:
+    """Return the node ports a Service has."""
+    found = {port.nodePort or 0 for port in spec.ports or ()}
+    found.add(spec.healthCheckNodePort or 0)
+    return found - {0}
+
+
+def normalise_addresses(spec: ServiceSpec, old: ServiceSpec | None) -> None:
+    """Make clusterIP and the first of clusterIPs the same, whichever the client changed."""
+    if old is None:
+        if spec.clusterIP and not spec.clusterIPs:
+            spec.clusterIPs = [spec.clusterIP]
+        return
+    same_ip = spec.clusterIP == old.clusterIP
+    same_ips = spec.clusterIPs == old.clusterIPs
+    if not same_ip and same_ips:
+        spec.clusterIPs = [spec.clusterIP] if spec.clusterIP else None
+    elif same_ip and not same_ips and not spec.clusterIPs:
+        spec.clusterIP = None
+
+
+def drop_for_type(spec: ServiceSpec, old: ServiceSpec) -> None:
+    """Drop what only the old type had, unless the client changed it."""
+    if _has_address(old) and not _has_address(spec) and _same_addresses(spec, old):
+        spec.clusterIP, spec.clusterIPs = None, None
+        spec.ipFamilies, spec.ipFamilyPolicy = None, None
+    if _has_node_ports(old) and not _has_node_ports(spec):
+        before = {port.nodePort for port in old.ports or ()}
+        for port in spec.ports or ():
+            if port.nodePort in before:
+                port.nodePort = None
+    if _has_health_port(old) and not _has_health_port(spec):
+        spec.healthCheckNodePort = None
+    if _is_external(old) and not _is_external(spec):
+        spec.externalTrafficPolicy = None
+    if old.type == BALANCER and spec.type != BALANCER:
+        spec.allocateLoadBalancerNodePorts = None
+        spec.loadBalancerClass = None
+
+
+def keep_allocated(spec: ServiceSpec, old: ServiceSpec) -> None:
+    """Fill in what was allocated before and the client left out."""
+    if _has_address(old) and _has_address(spec):
+        spec.clusterIP = spec.clusterIP or old.clusterIP
+        spec.clusterIPs = spec.clusterIPs or old.clusterIPs
+        spec.ipFamilies = spec.ipFamilies or old.ipFamilies
+        spec.ipFamilyPolicy = spec.ipFamilyPolicy or old.ipFamilyPolicy
+    if _has_node_ports(old) and _has_node_ports(spec):
+        known = {_port_key(port): port.nodePort for port in old.ports or ()}
+        used = {port.nodePort for port in spec.ports or () if port.nodePort}
+        for port in spec.ports or ():
+            number = known.get(_port_key(port))
+            if not port.nodePort and number and number not in used:
+                port.nodePort = number
+    if _has_health_port(old) and _has_health_port(spec):
+        spec.healthCheckNodePort = spec.healthCheckNodePort or old.healthCheckNodePort
+
+
+def _port_key(port: ServicePort) -> tuple[str, int]:
+    return (port.protocol or "TCP", port.port)
+
+
+def _fill_families(service: Service, family: str) -> None:
+    spec = service.spec
+    if spec.type == EXTERNAL:
+        return
+    if spec.clusterIP == NONE and not spec.selector:
+        # Without a selector nobody here decides which addresses there are: allow both families.
+        spec.ipFamilyPolicy = spec.ipFamilyPolicy or "RequireDualStack"
+        if not spec.ipFamilies:
+            other = "IPv6" if family == "IPv4" else "IPv4"
+            spec.ipFamilies = [family, other]
+        return
+    if spec.ipFamilyPolicy == "RequireDualStack":
+        problem = invalid(
+            SPEC / "ipFamilyPolicy", spec.ipFamilyPolicy,
+            "this cluster is not configured for dual-stack services",
+        )  # fmt: skip
+        raise _Refused(problem)
+    for index, wanted in enumerate(spec.ipFamilies or ()):
+        if wanted != family:
+            problem = invalid(
+                (SPEC / "ipFamilies")[index], wanted, "not configured on this cluster"
+            )
+            raise _Refused(problem)
+    spec.ipFamilyPolicy = spec.ipFamilyPolicy or "SingleStack"
+    spec.ipFamilies = spec.ipFamilies or [family]
+
+
+def _claim_addresses(claim: ServiceClaim, spec: ServiceSpec, old: ServiceSpec | None) -> None:
+    if not _has_address(spec):
+        return
+    if spec.clusterIP == NONE:
+        spec.clusterIPs = spec.clusterIPs or [NONE]
+        return
+    had = addresses_of(old) if old is not None and _has_address(old) else set()
+    wanted = spec.clusterIP or ""
+    if wanted in had:
+        return
+    try:
+        spec.clusterIP = claim.take_address(wanted)
+    except Taken as refusal:
+        if not wanted:
+            text = f"failed to allocate a serviceIP: {refusal}"
+            raise _Refused(internal(SPEC / "clusterIPs", text)) from None
+        text = f"failed to allocate IP {wanted}: {refusal}"
+        raise _Refused(invalid(SPEC / "clusterIPs", [wanted], text)) from None
+    except ValueError:
+        return  # not an address: validation says so
+    spec.clusterIPs = [spec.clusterIP]
+
+
+def _claim_ports(claim: ServiceClaim, spec: ServiceSpec, old: ServiceSpec | None) -> None:
+    had = ports_of(old) if old is not None else set()
+    if _has_node_ports(spec):
+        _claim_node_ports(claim, spec, had)
+    if _has_health_port(spec) and (spec.healthCheckNodePort or 0) not in had:
+        where = SPEC / "healthCheckNodePort"
+        spec.healthCheckNodePort = _take(claim, spec.healthCheckNodePort or 0, where)
+
+
+def _claim_node_ports(claim: ServiceClaim, spec: ServiceSpec, had: set[int]) -> None:
+    automatic = spec.type == NODE or spec.allocateLoadBalancerNodePorts is not False
+    mine: dict[int, set[str]] = {}
+    for index, port in enumerate(spec.ports or ()):
+        wanted = port.nodePort or 0
+        protocol = port.protocol or "TCP"
+        if not wanted:
+            # The same port in another protocol gets the same number.
+            twin = next((p.nodePort for p in (spec.ports or ())[:index]
+                         if p.port == port.port and p.protocol != protocol and p.nodePort), 0)  # fmt: skip
+            if twin and protocol not in mine.get(twin, ()):
+                wanted = twin
+        if wanted in had or wanted in mine:
+            port.nodePort = wanted
+        elif wanted or automatic:
+            where = (SPEC / "ports")[index] / "nodePort"
+            port.nodePort = _take(claim, wanted, where)
+        if port.nodePort:
+            mine.setdefault(port.nodePort, set()).add(protocol)
+
+
+def _take(claim: ServiceClaim, wanted: int, where: Path) -> int:
+    try:
+        return claim.take_port(wanted)
+    except Taken as refusal:
+        if wanted:
+            raise _Refused(invalid(where, wanted, str(refusal))) from None
+        text = f"failed to allocate a nodePort: {refusal}"
+        raise _Refused(internal(where, text)) from None
+
+
+def _has_address(spec: ServiceSpec) -> bool:
+    return spec.type in (CLUSTER, NODE, BALANCER)
+
+
+def _same_addresses(spec: ServiceSpec, old: ServiceSpec) -> bool:
+    return spec.clusterIP in (old.clusterIP, None, "") and spec.clusterIPs in (
+        old.clusterIPs, None, [],
+    )  # fmt: skip
+
+
+def _has_node_ports(spec: ServiceSpec) -> bool:
+    return spec.type in (NODE, BALANCER)
+
+
+def _has_health_port(spec: ServiceSpec) -> bool:
+    return spec.type == BALANCER and spec.externalTrafficPolicy == "Local"
+
+
+def _is_external(spec: ServiceSpec) -> bool:
+    return spec.type in (NODE, BALANCER) or bool(spec.externalIPs)
+
+
+def _release(allocators: Allocators, addresses: Any, ports: Any) -> None:
+    for address in addresses:
+        allocators.addresses.release(address)
+    for port in ports:
+        allocators.ports.release(port)

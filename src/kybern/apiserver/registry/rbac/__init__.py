@@ -1,0 +1,1 @@
+"""Roles and bindings: nobody grants more than they have."""
