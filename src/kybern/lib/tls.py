@@ -34,7 +34,7 @@ def server_context(certificate: Pem, key: Pem, client_ca: bytes | None = None) -
     # Resumption would save little with P-256 keys, and every handshake would pay for its tickets.
     context.options |= ssl.OP_NO_TICKET | ssl.OP_NO_RENEGOTIATION
     context.num_tickets = 0
-    _load(context, certificate, key)
+    load_pair(context, certificate, key)
     if client_ca:
         context.load_verify_locations(cadata=client_ca.decode())
         context.verify_mode = ssl.CERT_OPTIONAL
@@ -67,12 +67,13 @@ def client_context(
     else:
         context.load_default_certs()
     if certificate is not None and key is not None:
-        _load(context, certificate, key)
+        load_pair(context, certificate, key)
     context.set_alpn_protocols(["http/1.1"])
     return context
 
 
-def _load(context: ssl.SSLContext, certificate: Pem, key: Pem) -> None:
+def load_pair(context: ssl.SSLContext, certificate: Pem, key: Pem) -> None:
+    """Give a context another certificate; connections made from now on use it."""
     with _as_file(certificate) as certificate_path, _as_file(key) as key_path:
         context.load_cert_chain(certificate_path, key_path)
 

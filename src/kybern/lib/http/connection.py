@@ -217,6 +217,12 @@ class Connection(asyncio.Protocol):
             response = await self._app(request)
         except Exception as error:  # noqa: BLE001  # the application's bugs end here
             response = _failure(error, request)
+        except asyncio.CancelledError as error:
+            task = asyncio.current_task()
+            if task is None or task.cancelling():
+                raise
+            # It waited for something that was cancelled, and nobody cancelled us.
+            response = _failure(error, request)
         close = (
             self._draining
             or not request.keep_alive
@@ -311,7 +317,7 @@ class Connection(asyncio.Protocol):
             self._transport.close()
 
 
-def _failure(error: Exception, request: Request) -> Response:
+def _failure(error: BaseException, request: Request) -> Response:
     if isinstance(error, BodyTooLarge):
         return Response(413, f"{error}\n".encode(), _TEXT)
     if isinstance(error, ClientGone):

@@ -426,6 +426,22 @@ def test_a_bug_is_a_500_without_a_traceback(live, served, caplog):
     assert [record.getMessage() for record in caplog.records] == ["request failed"] * 2
 
 
+def test_waiting_for_something_cancelled_is_a_bug_too(live, served, caplog):
+    async def app(request):
+        task = asyncio.create_task(asyncio.sleep(10))
+        task.cancel()
+        await task
+
+    async def main():
+        async with served(app) as (_, connect):
+            raw = await connect()
+            await raw.send(GET % b"/")
+            return (await raw.response())[0]
+
+    assert live(main()) == 500
+    assert "request failed" in caplog.text
+
+
 def test_a_bug_within_a_stream_breaks_the_connection(live, served, caplog):
     async def broken():
         yield b"one"
