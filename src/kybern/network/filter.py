@@ -12,12 +12,12 @@ from typing import TYPE_CHECKING
 
 from kybern.network import rules
 from kybern.network.cni import nft_program
+from kybern.network.rules import HostPort
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kybern.network.config import NetworkConfig
-    from kybern.network.rules import HostPort
 
 
 class FilterError(Exception):
@@ -37,9 +37,13 @@ class NodeFilter:
         """Make the table anew. Host ports of running pods follow through `open`."""
         await self._apply(rules.table(self._config, self._all_ports()))
 
-    async def open(self, uid: str, ports: Iterable[HostPort]) -> None:
-        """Let these ports of the node lead into a pod; those it had before are closed."""
-        wanted = tuple(ports)
+    async def open(self, uid: str, ports: Iterable[tuple[str, int, str, str, int]]) -> None:
+        """Let these ports of the node lead into a pod; those it had before are closed.
+
+        Each is the protocol in lower case, the node's port, its address or "", the pod's address
+        and the pod's port.
+        """
+        wanted = tuple(HostPort(*port) for port in ports)
         before = self._open.get(uid, ())
         if wanted == before:
             return

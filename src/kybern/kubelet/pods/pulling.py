@@ -138,9 +138,7 @@ class Puller:
         began = self._clock.now()
         try:
             await self._pull_with_credentials(need, name)
-            image = await self._runtime.image_status(name)
-            if image is None:
-                raise RuntimeFailure(f"image {name} is not there after it was pulled")
+            image = await self._just_pulled(name)
         except RuntimeFailure as failure:
             raise self._note_failure(need, failure, tell) from None
         self._failed.pop((need.uid, need.image), None)
@@ -155,7 +153,7 @@ class Puller:
     async def _pull_with_credentials(self, need: Need, name: str) -> None:
         candidates = credentials_for(name, need.secrets)
         failures = []
-        for auth in candidates or [None]:
+        for auth in (*candidates,) or (None,):
             try:
                 await self._runtime.pull_image(name, auth, need.sandbox)
             except RuntimeFailure as failure:
@@ -163,6 +161,12 @@ class Puller:
             else:
                 return
         raise failures[-1]
+
+    async def _just_pulled(self, name: str) -> Image:
+        image = await self._runtime.image_status(name)
+        if image is None:
+            raise RuntimeFailure(f"image {name} is not there after it was pulled")
+        return image
 
     def _note_failure(self, need: Need, failure: RuntimeFailure, tell: Tell) -> Held:
         why = failure.described

@@ -99,6 +99,8 @@ def pod_status(look: Look) -> PodStatus:
     if look.outcome is not None:
         reason, message = look.outcome.reason, look.outcome.message
         computed = look.outcome.phase if look.ended or not look.view.containers else computed
+    if computed in TERMINAL and any(c.state is State.RUNNING for c in look.view.containers):
+        computed = RUNNING  # sidecars end last, and the pod with them
     if before.phase in TERMINAL:
         computed = before.phase or computed
     sandbox = look.view.sandbox
