@@ -176,7 +176,7 @@ def _walk(tree: Any, kind: Kind) -> tuple[Any, list[str]]:
     if not isinstance(tree, dict | Pairs):
         raise unrecognised(kind, "couldn't get version/kind; json parse error: not an object")
     meta = dict(tree)
-    _expect(kind, meta.get("apiVersion") or "", meta.get("kind") or "")
+    expect(kind, meta.get("apiVersion") or "", meta.get("kind") or "")
     try:
         clean, strict = conform(tree, kind.struct)
         return msgspec.convert(clean, kind.struct), strict
@@ -202,11 +202,11 @@ def _may_repeat(data: bytes) -> bool:
 
 def _expect_kind(obj: Any, kind: Kind) -> None:
     if obj.kind != kind.kind or obj.apiVersion != kind.api_version:
-        _expect(kind, obj.apiVersion, obj.kind)
+        expect(kind, obj.apiVersion, obj.kind)
         obj.kind, obj.apiVersion = kind.kind, kind.api_version
 
 
-def _expect(kind: Kind, api_version: Any, name: Any) -> None:
+def expect(kind: Kind, api_version: Any, name: Any) -> None:
     """The body may leave its kind out; it may not be another one."""
     if api_version and api_version != kind.api_version:
         raise BadRequest(
