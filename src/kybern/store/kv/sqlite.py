@@ -39,7 +39,12 @@ log = logs.get("store.sqlite")
 _COMPACT_REVISIONS = 200  # at once: writes wait meanwhile, about ten milliseconds
 _SHRINK_PAGES = 256
 _PAGE_OF_PAST = 5_000
-_SWITCH_SECONDS = 0.0005
+
+# The writer's thread needs the interpreter twice for each batch, for microseconds. The event loop
+# lets go of it only to poll, and has it back before the thread is awake; only a thread that has
+# waited for a whole switch interval in one piece is let in for certain. So the interval has to be
+# shorter than one turn of a busy loop: with 0.5 ms, and turns of 0.2 ms, writes took up to 300 ms.
+_SWITCH_SECONDS = 0.00005
 
 
 class SqliteEngine:
@@ -80,8 +85,6 @@ class SqliteEngine:
                 file.close()
                 raise
 
-        # The writer's thread needs the interpreter for microseconds at a time. While the event loop
-        # is busy, it would get it only after the switch interval, twice for each batch.
         sys.setswitchinterval(min(sys.getswitchinterval(), _SWITCH_SECONDS))
         with ThreadPoolExecutor(1, "store-open") as thread:
             file, loaded = await asyncio.get_running_loop().run_in_executor(thread, load)
