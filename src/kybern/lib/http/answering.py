@@ -78,13 +78,14 @@ class ClientResponse:
         self._body.discard()
 
 
-class ClientConnection(asyncio.Protocol):
+class ClientConnection(asyncio.BufferedProtocol):
     """The protocol of one connection to a server."""
 
     __slots__ = (
         "_answer",
         "_bodiless",
         "_body",
+        "_buffer",
         "_got_bytes",
         "_headers",
         "_on_idle",
@@ -105,7 +106,9 @@ class ClientConnection(asyncio.Protocol):
         self,
         on_idle: Callable[[ClientConnection], None],
         on_lost: Callable[[ClientConnection], None],
+        buffer: memoryview,
     ) -> None:
+        self._buffer = buffer
         self.lost = False
         self.idle_since = 0.0
         self._on_idle = on_idle
@@ -192,8 +195,13 @@ class ClientConnection(asyncio.Protocol):
         self._transport = cast("asyncio.Transport", transport)
         sockets.notice_dead_peer(transport)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Say where to put bytes: see `sockets.receive_buffer`."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take a piece of a response."""
+        data = bytes(self._buffer[:nbytes])
         if self._stream is not None:
             self._stream.feed(data)
             return

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from kybern.lib.http.answering import BrokenAnswer, ClientConnection, ClientResponse, NoAnswer
+from kybern.lib.http.sockets import receive_buffer
 
 if TYPE_CHECKING:
     import ssl as tls
@@ -80,6 +81,7 @@ class HttpClient:
         self._connect_timeout = connect_timeout
         self._idle_timeout = idle_timeout
         self._max_idle = max_idle
+        self._buffer = receive_buffer()
         self._idle: list[ClientConnection] = []
         self._open: set[ClientConnection] = set()
         self._sweeper: asyncio.TimerHandle | None = None
@@ -218,7 +220,7 @@ class HttpClient:
         loop = asyncio.get_running_loop()
         async with asyncio.timeout(self._connect_timeout):
             _, connection = await loop.create_connection(
-                lambda: ClientConnection(self._keep, self._forget),
+                lambda: ClientConnection(self._keep, self._forget, self._buffer),
                 self.host,
                 self.port,
                 ssl=self._ssl,

@@ -40,11 +40,12 @@ LINGER = 1.0  # seconds in which a client that is still sending may read the las
 _TEXT = "text/plain; charset=utf-8"
 
 
-class Connection(asyncio.Protocol):
+class Connection(asyncio.BufferedProtocol):
     """The protocol of one accepted connection."""
 
     __slots__ = (
         "_app",
+        "_buffer",
         "_current",
         "_draining",
         "_ending",
@@ -70,6 +71,7 @@ class Connection(asyncio.Protocol):
         self._server = server
         self._app = server.app
         self._loop = server.loop
+        self._buffer = server.buffer
         self._task: asyncio.Task[None] | None = None
         self._waiter: asyncio.Future[None] | None = None  # set while the task has nothing to do
         self._current: Request | None = None
@@ -98,8 +100,13 @@ class Connection(asyncio.Protocol):
         sockets.notice_dead_peer(transport)
         self._server.connections.add(self)
 
-    def data_received(self, data: bytes) -> None:
+    def get_buffer(self, sizehint: int) -> memoryview:
+        """Say where to put bytes: see `sockets.receive_buffer`."""
+        return self._buffer
+
+    def buffer_updated(self, nbytes: int) -> None:
         """Take bytes: by far most often one whole request."""
+        data = bytes(self._buffer[:nbytes])
         if self._stream is not None:
             self._stream.feed(data)
             return

@@ -13,6 +13,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from kybern.lib.http.connection import Connection
+from kybern.lib.http.sockets import receive_buffer
 from kybern.lib.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -42,6 +43,7 @@ class Server:
         self.loop = asyncio.get_running_loop()
         self.tasks = Tasks("http server")
         self.connections: set[Connection] = set()
+        self.buffer = receive_buffer()
         self.port = 0
         self._idle_timeout = idle_timeout
         self._head_timeout = head_timeout
