@@ -27,6 +27,7 @@ from typing import TYPE_CHECKING, Any, Generic, NamedTuple, TypeVar
 from kybern.api import errors
 from kybern.api.scheme import SCHEME, Kind
 from kybern.client.indexer import Indexer, IndexFunction, ObjectKey, key_of
+from kybern.client.metadata import Partial
 from kybern.client.transport import Unreachable
 from kybern.client.watch import ADDED, BOOKMARK, DELETED, INITIAL_EVENTS_END, MODIFIED, WatchEvent
 from kybern.lib import logs
@@ -122,6 +123,11 @@ class Informer(Generic[T]):
     def by_index(self, name: str, value: str) -> builtins.list[T]:
         """Return the objects under a value of an index."""
         return self.index.by_index(name, value)
+
+    @property
+    def is_whole(self) -> bool:
+        """Whether it mirrors all there is, and not a selection or a reduced form of it."""
+        return isinstance(self._what, type) and not (self._into or any(self._scope.values()))
 
     @property
     def synced(self) -> bool:
@@ -348,6 +354,14 @@ class Informers:
             informer.add_indexers(indexers)
         return informer
 
+    def shared(self, kind: Kind) -> Informer[Any] | None:
+        """Return the informer of a whole collection with typed objects, if somebody has one."""
+        for informer, _ in self._shared.values():
+            same = (informer.kind.group, informer.kind.version, informer.kind.plural)
+            if same == (kind.group, kind.version, kind.plural) and informer.is_whole:
+                return informer
+        return None
+
     def drop(self, informer: Informer[Any]) -> None:
         """Stop an informer whose kind is no longer served."""
         for key, (candidate, task) in list(self._shared.items()):
@@ -367,5 +381,7 @@ class Informers:
 
 def _strip(obj: Any) -> None:
     metadata = obj.metadata
-    if getattr(metadata, "managedFields", None) is not None:
+    if isinstance(obj, Partial):
+        metadata.annotations = None
+    elif metadata.managedFields is not None:
         metadata.managedFields = None

@@ -4,7 +4,8 @@ In:   nothing.
 Out:  `ALL`, in the order they are started.
 By:   cmd, `runtime.host`.
 
-The order only matters for reading: service accounts and namespaces first, as everything needs them.
+Service accounts and namespaces come first, as everything needs them; the garbage collector comes
+last, as it joins the informers that others have started.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from kybern.controllers.deployment.controller import DeploymentController
 from kybern.controllers.endpoints.controller import EndpointsController
 from kybern.controllers.endpointslice.controller import EndpointSliceController
 from kybern.controllers.endpointslicemirroring.controller import EndpointSliceMirroringController
+from kybern.controllers.garbagecollector.controller import GarbageCollector
 from kybern.controllers.namespace.controller import NamespaceController
 from kybern.controllers.replicaset.controller import ReplicaSetController
 from kybern.controllers.root_ca.controller import RootCaController
@@ -75,6 +77,13 @@ ALL: tuple[Descriptor, ...] = (
         component="endpoint-slice-mirroring-controller",
         make=EndpointSliceMirroringController,
         aliases=("endpointslicemirroring",),
+    ),
+    Descriptor(
+        "garbage-collector-controller",
+        account="generic-garbage-collector",
+        component="garbage-collector-controller",
+        make=GarbageCollector,
+        aliases=("garbagecollector",),
     ),
 )
 

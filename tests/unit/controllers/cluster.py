@@ -32,6 +32,7 @@ from kybern.client.rest import Client
 from kybern.client.transport import MASTER, Identity
 from kybern.controllers.all import ALL
 from kybern.controllers.runtime.host import ControllersConfig, Host
+from kybern.controllers.runtime.reconcile import Key
 from kybern.lib.clock import VirtualClock, rfc3339
 from kybern.lib.tasks import Tasks
 from kybern.store.kv.memory import MemoryEngine
@@ -91,13 +92,13 @@ class Cluster:
 
     async def quiet(self) -> None:
         """Nothing is written any more, and nobody changed what a cache owns."""
+        await self.settle(3600)  # deadlines pass
         self.writes.clear()
         for controller in self.host.running.values():
-            loop = getattr(controller, "_loop", None)
-            informer = next(iter(loop._after)) if loop is not None else None
-            if informer is not None:
+            loop = controller._loop
+            for informer in loop._after[:1]:
                 for key in list(informer.index.keys()):
-                    loop.add(type_key(key))
+                    loop.add(Key(*key))
         await self.settle(3600)
         assert self.writes == []
         self.detector.check()
@@ -110,12 +111,6 @@ class Cluster:
 
         found = (await self.client.list(Event, namespace))[0]
         return [(event.reason or "", event.message or "") for event in found]
-
-
-def type_key(key: Any) -> Any:
-    from kybern.controllers.runtime.reconcile import Key
-
-    return Key(*key)
 
 
 @contextlib.asynccontextmanager
