@@ -1,6 +1,6 @@
 """Kubernetes' protobuf: `application/vnd.kubernetes.protobuf`.
 
-In:   bytes of a client: the prefix `k8s` and a zero, then an envelope that says the kind and holds the message.
+In:   bytes of a client: `k8s` and a zero, then an envelope with the kind and the message.
 Out:  Structs, and back.
 By:   the codec, for request bodies; answers may be made with `encode`.
 
