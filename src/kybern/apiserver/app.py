@@ -22,6 +22,9 @@ from kybern.apiserver.authn.x509 import Certificates
 from kybern.apiserver.authz.chain import Chain as Authorizers
 from kybern.apiserver.authz.node import NodeAuthorizer
 from kybern.apiserver.authz.rbac import PREFIXES, Rbac
+from kybern.apiserver.bootstrap import start
+from kybern.apiserver.bootstrap.kubernetes_service import KubernetesService
+from kybern.apiserver.bootstrap.loopback import Loopback
 from kybern.apiserver.context import RequestContext, Services
 from kybern.apiserver.documents import Documents, metrics
 from kybern.apiserver.filters.audit import Audit
@@ -84,7 +87,9 @@ class ApiServer:
         services.nodes = Kubelets(config, store)
         services.allocators = Allocators(config.service_cidr, config.node_ports, rng)
         services.admission = chain(services)
+        self._started = False
         self.health = Health()
+        self._add_checks()
         self.documents = Documents(services, f"{config.advertise_address}:{config.port}")
         services.paths = {**self.documents.paths(), **self.health.paths(), "/metrics": metrics}
         services.prefixes = [*self.health.prefixes(), *self.documents.prefixes()]
@@ -115,16 +120,44 @@ class ApiServer:
                 leave(ctx, answer)
         return answer
 
+    async def start(self) -> None:
+        """Write what every cluster starts with; the server is ready afterwards."""
+        services = self.services
+        start.load_allocations(services)
+        loopback = Loopback(services)
+        await start.namespaces(loopback)
+        self._kubernetes = KubernetesService(services, loopback)
+        async with asyncio.TaskGroup() as group:
+            group.create_task(start.objects(services, loopback), name="bootstrap objects")
+            group.create_task(self._kubernetes.ensure(), name="kubernetes service")
+        self.rbac.load(services.store)
+        self._started = True
+
     async def run(self) -> None:
-        """Follow the store until cancelled."""
+        """Follow the store until cancelled; call `start` before."""
+        store = self.services.store
         async with asyncio.TaskGroup() as group:
             for prefix in PREFIXES:
-                group.create_task(
-                    self.rbac.follow(self.services.store, prefix), name=f"rbac {prefix}"
-                )
-            group.create_task(
-                self.node_authorizer.index.follow(self.services.store), name="pods of nodes"
-            )
+                group.create_task(self.rbac.follow(store, prefix), name=f"follow {prefix}")
+            group.create_task(self.node_authorizer.index.follow(store), name="follow pods")
+            group.create_task(self._kubernetes.keep(), name="kubernetes service")
+
+    async def close(self) -> None:
+        """Break off the connections to kubelets."""
+        await self.services.nodes.close()
+
+    def _add_checks(self) -> None:
+        self.health.add("ping", _nothing_wrong)
+        self.health.add("log", _nothing_wrong)
+        self.health.add("etcd", self._store_problem)
+        self.health.add("poststarthook/bootstrap", self._start_problem, ("readyz", "healthz"))
+        self.health.add("poststarthook/rbac/bootstrap-roles", self._start_problem, ("readyz",))
+
+    def _store_problem(self) -> str:
+        return "" if self.services.store.revision else "the store has no revision"
+
+    def _start_problem(self) -> str:
+        return "" if self._started else "not finished"
 
     def _static_tokens(self) -> StaticTokens:
         tokens = StaticTokens()
@@ -133,3 +166,7 @@ class ApiServer:
         if self.config.token_file is not None:
             tokens.add_lines(self.config.token_file.read_text().splitlines())
         return tokens
+
+
+def _nothing_wrong() -> str:
+    return ""

@@ -7,8 +7,10 @@ By:   handlers.pod_log.
 
 from __future__ import annotations
 
+import base64
 from typing import TYPE_CHECKING
 
+from kybern.api import errors
 from kybern.lib.http import websocket
 
 if TYPE_CHECKING:
@@ -19,8 +21,15 @@ PLAIN, BASE64 = "binary.k8s.io", "base64.binary.k8s.io"
 
 
 def over_websocket(request: Request, log: StreamResponse) -> AnyResponse:
-    """Return the upgrade that sends a log."""
-    return websocket.accept(request, Sender(log).run, subprotocols=("", PLAIN, BASE64))
+    """Return the upgrade that sends a log.
+
+    Raises:
+        BadRequest: the client asks for another protocol.
+    """
+    try:
+        return websocket.accept(request, Sender(log).run, protocols=(PLAIN, BASE64))
+    except websocket.HandshakeError as error:
+        raise errors.BadRequest(str(error)) from None
 
 
 class Sender:
@@ -32,9 +41,7 @@ class Sender:
     async def run(self, socket: WebSocket) -> None:
         """Send until the log ends or the client leaves."""
         async for piece in self._log.chunks:
-            if socket.subprotocol == BASE64:
-                import base64
-
+            if socket.protocol == BASE64:
                 await socket.send(base64.b64encode(piece).decode())
             else:
                 await socket.send(piece)

@@ -1,0 +1,147 @@
+"""The Service `kubernetes` in `default`: how pods find this server.
+
+In:   the address and port we are reached at.
+Out:  the Service on the first cluster IP, its Endpoints and its EndpointSlice; put right again when
+      somebody changes or deletes them.
+By:   bootstrap.start.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from typing import TYPE_CHECKING, Any
+
+from kybern.api import codec
+from kybern.api.core.v1 import (
+    EndpointAddress,
+    EndpointPort,
+    Endpoints,
+    EndpointSubset,
+    Service,
+    ServicePort,
+    ServiceSpec,
+)
+from kybern.api.discovery import v1 as discovery
+from kybern.api.meta.v1 import ObjectMeta
+from kybern.lib import logs
+
+if TYPE_CHECKING:
+    from kybern.apiserver.bootstrap.loopback import Loopback
+    from kybern.apiserver.context import Services
+
+log = logs.get("apiserver")
+
+NAME, NAMESPACE = "kubernetes", "default"
+NOWHERE = ("10.255.255.255", 9)
+"""Any address that is routed like the rest of the world; no packet is sent to it."""
+
+
+def our_address(configured: str) -> str:
+    """Return the address others reach us at; "" when this machine has none but loopback."""
+    if configured:
+        return configured
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
+        try:
+            probe.connect(NOWHERE)
+        except OSError:
+            return ""
+        address: str = probe.getsockname()[0]
+    return "" if address.startswith("127.") or address == "0.0.0.0" else address  # noqa: S104
+
+
+class KubernetesService:
+    """Keeps the three objects as they should be."""
+
+    def __init__(self, services: Services, loopback: Loopback) -> None:
+        self._services = services
+        self._loopback = loopback
+        config = services.config
+        self._address = our_address(config.advertise_address)
+        self._port = config.port
+
+    async def ensure(self) -> None:
+        """Create or correct the objects."""
+        await self._service()
+        if not self._address:
+            log.warning("this machine has no address that pods could reach the API server at")
+            return
+        if not self._address.startswith("127."):
+            await self._put(self._endpoints(), ("subsets",))
+        await self._put(self._slice(), ("endpoints", "ports", "addressType"))
+
+    async def keep(self) -> None:
+        """Correct the objects whenever they change; ends only with an error."""
+        store = self._services.store
+        resources = self._services.resources
+        async with asyncio.TaskGroup() as group:
+            for path in (
+                ("", "v1", "services"), ("", "v1", "endpoints"),
+                ("discovery.k8s.io", "v1", "endpointslices"),
+            ):  # fmt: skip
+                key = resources.find(*path).key(NAMESPACE, NAME)
+                watcher = store.watch(key, store.revision)
+                group.create_task(self._follow(watcher), name=f"keep {key}")
+
+    async def _follow(self, watcher: Any) -> None:
+        try:
+            async for _ in watcher:
+                await self.ensure()
+        finally:
+            watcher.close()
+
+    async def _service(self) -> None:
+        if self._loopback.get(Service, NAME, NAMESPACE) is not None:
+            return
+        await self._loopback.create(
+            Service(
+                metadata=_meta({"component": "apiserver", "provider": "kubernetes"}),
+                spec=ServiceSpec(
+                    type="ClusterIP",
+                    clusterIP=self._services.allocators.addresses.first,
+                    sessionAffinity="None",
+                    ports=[
+                        ServicePort(
+                            name="https", protocol="TCP", port=443, targetPort=self._port
+                        )
+                    ],
+                ),
+            )
+        )
+
+    def _endpoints(self) -> Endpoints:
+        subset = EndpointSubset(
+            addresses=[EndpointAddress(ip=self._address)],
+            ports=[EndpointPort(name="https", port=self._port, protocol="TCP")],
+        )
+        labels = {"endpointslice.kubernetes.io/skip-mirror": "true"}
+        return Endpoints(metadata=_meta(labels), subsets=[subset])
+
+    def _slice(self) -> discovery.EndpointSlice:
+        endpoint = discovery.Endpoint(
+            addresses=[self._address], conditions=discovery.EndpointConditions(ready=True)
+        )
+        return discovery.EndpointSlice(
+            metadata=_meta({"kubernetes.io/service-name": NAME}),
+            addressType="IPv6" if ":" in self._address else "IPv4",
+            endpoints=[endpoint],
+            ports=[discovery.EndpointPort(name="https", port=self._port, protocol="TCP")],
+        )
+
+    async def _put(self, wanted: Any, fields: tuple[str, ...]) -> None:
+        found = self._loopback.get(type(wanted), NAME, NAMESPACE)
+        if found is None:
+            await self._loopback.create(wanted)
+            return
+        if all(codec.equal(getattr(found, f), getattr(wanted, f)) for f in fields) and (
+            wanted.metadata.labels.items() <= (found.metadata.labels or {}).items()
+        ):
+            return
+        for field in fields:
+            setattr(found, field, getattr(wanted, field))
+        found.metadata.labels = {**(found.metadata.labels or {}), **wanted.metadata.labels}
+        await self._loopback.update(found)
+
+
+def _meta(labels: dict[str, str]) -> ObjectMeta:
+    return ObjectMeta(name=NAME, namespace=NAMESPACE, labels=labels)
