@@ -50,6 +50,12 @@ GO_NAMES: Final = {
     "caBundle": "CABundle",
 }
 
+# Fields which are not pointers in the Go source: absent, they show their zero value.
+PLAIN_FIELDS: Final = {
+    "effect": "", "hostIP": "", "hostPort": 0, "image": "", "key": "", "name": "", "nodePort": 0,
+    "operator": "", "protocol": "", "targetPort": 0, "type": "", "value": "",
+}  # fmt: skip
+
 # Python's spelling of a few characters which Go's strconv.Quote escapes by name.
 ESCAPES: Final = {
     '"': '\\"',
@@ -62,6 +68,17 @@ ESCAPES: Final = {
     "\t": "\\t",
     "\v": "\\v",
 }
+
+
+class _Nil:
+    """The type of `NIL`."""
+
+    def __repr__(self) -> str:
+        return "NIL"
+
+
+NIL: Final = _Nil()
+"""An absent list, map or time, which is not a pointer: it prints as null, without quotes."""
 
 
 def quote(text: str) -> str:
@@ -91,6 +108,8 @@ def render(value: Any) -> str:
     """The value as it stands after `Invalid value: `."""
     if value is None:
         return '"null"'
+    if value is NIL:
+        return "null"
     if isinstance(value, str):
         return quote(value)
     if isinstance(value, bool):
@@ -123,4 +142,9 @@ def _internal(value: msgspec.Struct) -> dict[str, Any]:
     from kybern.api.fields import fields_of  # only wanted on the way to an error
 
     fields = sorted(fields_of(type(value)).values(), key=lambda field: field.meta.number)
-    return {go_name(field.name): _plain(getattr(value, field.attr)) for field in fields}
+    return {go_name(field.name): _field(value, field.name, field.attr) for field in fields}
+
+
+def _field(value: msgspec.Struct, name: str, attr: str) -> Any:
+    found = getattr(value, attr)
+    return PLAIN_FIELDS.get(name) if found is None else _plain(found)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 from kybern.api.apps import v1
 from kybern.api.core.defaults import default_persistent_volume_claim
 from kybern.api.core.pod_defaults import default_template
+from kybern.api.core.v1 import PodTemplateSpec
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -46,6 +47,8 @@ def default_deployment(obj: v1.Deployment) -> None:
 
 def default_replica_set(obj: v1.ReplicaSet) -> None:
     """One replica."""
+    if obj.spec.template is None:
+        obj.spec.template = PodTemplateSpec()
     default_template(obj.spec.template)
     if obj.spec.replicas is None:
         obj.spec.replicas = 1

@@ -47,6 +47,8 @@ def default_replication_controller(obj: v1.ReplicationController) -> None:
 
 def default_pod_template(obj: v1.PodTemplate) -> None:
     """The template."""
+    if obj.template is None:
+        obj.template = v1.PodTemplateSpec()
     default_template(obj.template)
 
 

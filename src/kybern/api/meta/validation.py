@@ -12,6 +12,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from kybern.api import names
+from kybern.api.bad_value import NIL
 from kybern.api.field_path import (
     Path,
     Problem,
@@ -72,6 +73,13 @@ def check_meta(
     _check_details(meta, out)
 
 
+# What is set once, and what it shows when it is taken away.
+_FIXED: Final = (
+    ("name", ""), ("namespace", ""), ("uid", ""), ("creationTimestamp", NIL),
+    ("deletionTimestamp", None), ("deletionGracePeriodSeconds", None),
+)  # fmt: skip
+
+
 def check_meta_update(new: ObjectMeta, old: ObjectMeta, out: Problems) -> None:
     """Metadata that replaces other metadata: what is set once stays."""
     if old.deletionTimestamp is not None:
@@ -81,13 +89,10 @@ def check_meta_update(new: ObjectMeta, old: ObjectMeta, out: Problems) -> None:
         out.append(invalid(place, new.resourceVersion or "", "must be specified for an update"))
     if (new.generation or 0) < (old.generation or 0):
         out.append(invalid(METADATA / "generation", new.generation or 0, "must not be decremented"))
-    for field in (
-        "name", "namespace", "uid", "creationTimestamp", "deletionTimestamp",
-        "deletionGracePeriodSeconds",
-    ):  # fmt: skip
-        value = getattr(new, field)
-        if value != getattr(old, field) and (value or getattr(old, field)):
-            out.append(immutable(METADATA / field, value))
+    for field, empty in _FIXED:
+        value, before = getattr(new, field), getattr(old, field)
+        if value != before and (value or before):
+            out.append(immutable(METADATA / field, value or empty))
     _check_details(new, out)
 
 

@@ -17,6 +17,7 @@ from kybern.api.core.validation.config import (
     check_secret_change,
 )
 from kybern.api.core.validation.endpoints import check_endpoints
+from kybern.api.core.validation.events import any_name, check_event
 from kybern.api.core.validation.namespaces import (
     validate_namespace,
     validate_namespace_status_update,
@@ -58,7 +59,7 @@ from kybern.api.rules import Rules, rules, update_metadata
 VALIDATORS: Final[dict[str, Rules]] = {
     "ConfigMap": rules(check_config_map, change=check_config_map_change),
     "Endpoints": rules(check_endpoints),
-    "Event": rules(),
+    "Event": rules(check_event, name=any_name),
     "LimitRange": rules(check_limit_range),
     "Namespace": Rules(validate_namespace, update_metadata, validate_namespace_status_update),
     "Node": Rules(validate_node, validate_node_update, validate_node_update),

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kybern.api.bad_value import NIL
 from kybern.api.core.validation.annotations import check_pod_annotations, check_profiles_match
 from kybern.api.core.validation.pod_spec import check_pod_spec
 from kybern.api.field_path import Path, Problem, forbidden, invalid, not_supported, required
@@ -63,7 +64,7 @@ def check_selector_matches(
     labels = template.metadata.labels
     if not selector.everything and not selector.matches(labels):
         told = "`selector` does not match template `labels`"
-        out.append(invalid(path / "metadata" / "labels", labels or {}, told))
+        out.append(invalid(path / "metadata" / "labels", labels or NIL, told))
 
 
 def check_runs_always(
