@@ -2,7 +2,7 @@
 
 In:   the data directory, and what `inspect_machine` found.
 Out:  a configuration file with private root, state and socket, and the command line that uses it.
-By:   `kybern up`. Light on purpose (standard library only): the supervisor imports it.
+By:   the supervisor runs it as a program, which becomes containerd; others ask where the socket is.
 
 The machine's own containerd, when there is one, is never touched: nothing is shared but the
 programs themselves and the kernel.
@@ -15,9 +15,8 @@ import json
 import os
 import shutil
 import socket
-import subprocess
+import sys
 import tempfile
-import time
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -152,11 +151,7 @@ class Containerd:
     @property
     def socket(self) -> Path:
         """The gRPC socket."""
-        path = self.directory / "containerd.sock"
-        if len(os.fsencode(path)) <= SOCKET_PATH_MAX:
-            return path
-        short = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
-        return Path("/run/kybern") / f"{short}.sock"
+        return socket_of(self.directory.parent)
 
     @property
     def endpoint(self) -> str:
@@ -180,21 +175,30 @@ class Containerd:
         self.config_file.write_text(config_toml(self), encoding="utf-8")
         return self.command
 
-    def wait_ready(
-        self, seconds: float = 10.0, process: subprocess.Popen[bytes] | None = None
-    ) -> None:
-        """Wait until the socket takes connections.
 
-        Raises:
-            RuntimeError: it does not, in one sentence.
-        """
-        deadline = time.monotonic() + seconds  # noqa: TID251 - the supervisor has no event loop
-        while not _answers(self.socket):
-            if process is not None and process.poll() is not None:
-                raise RuntimeError(f"containerd ended at once with code {process.returncode}.")
-            if time.monotonic() > deadline:  # noqa: TID251
-                raise RuntimeError(f"containerd does not answer on {self.socket}.")
-            time.sleep(0.01)
+def socket_of(data_dir: Path) -> Path:
+    """Return where the gRPC socket of a data directory's containerd is."""
+    path = data_dir / "containerd" / "containerd.sock"
+    if len(os.fsencode(path)) <= SOCKET_PATH_MAX:
+        return path
+    short = hashlib.sha256(os.fsencode(path)).hexdigest()[:16]
+    return Path("/run/kybern") / f"{short}.sock"
+
+
+def answers(data_dir: Path) -> bool:
+    """Say whether the containerd of a data directory takes connections."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(str(socket_of(data_dir))) == 0
+
+
+def main() -> None:
+    """Become the containerd of the data directory given."""
+    data_dir = Path(sys.argv[1]).absolute()
+    machine = inspect_machine(data_dir)
+    if problems := machine.problems():
+        sys.exit("\n".join(problems))
+    command = configure(data_dir, machine).prepare()
+    os.execv(command[0], command)
 
 
 def configure(data_dir: Path, machine: Machine, *, cgroup_driver: str = "cgroupfs") -> Containerd:
@@ -253,11 +257,6 @@ def config_toml(c: Containerd) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _answers(path: Path) -> bool:
-    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
-        return probe.connect_ex(str(path)) == 0
-
-
 def _has_plugins(directory: Path) -> bool:
     return all((directory / name).exists() for name in CNI_PLUGINS)
 
@@ -267,3 +266,7 @@ def _has_capability(number: int) -> bool:
         if line.startswith("CapEff:"):
             return bool(int(line.split()[1], 16) >> number & 1)
     return False
+
+
+if __name__ == "__main__":
+    main()

@@ -13,15 +13,15 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kybern.apiserver import health as bootstrap
 from kybern.apiserver.app import ApiServer
 from kybern.apiserver.config import Config
 from kybern.client.in_process import InProcessTransport
 from kybern.client.informer import Informers
 from kybern.client.rest import Client
-from kybern.client.transport import Identity, service_account
+from kybern.client.transport import MASTER, Identity, service_account
 from kybern.cluster import settings as settings_file
 from kybern.cluster.directory import Directory
+from kybern.cmd import cluster_dns
 from kybern.cmd.process import Fatal, run
 from kybern.lib import logs
 from kybern.lib.clock import SYSTEM
@@ -32,7 +32,10 @@ from kybern.store.interface import StoreError
 from kybern.store.objects import Store
 
 if TYPE_CHECKING:
+    import ssl
+
     from kybern.cluster.settings import Settings
+    from kybern.lib.http.server import Server
 
 log = logs.get("control-plane")
 
@@ -62,15 +65,16 @@ async def control_plane(directory: Directory, settings: Settings) -> None:
     try:
         async with Tasks("control plane", clock=SYSTEM) as tasks:
             tasks.spawn_forever(store.run, "store")
-            tasks.spawn_forever(server.run, "apiserver")
+            await server.start()
             listener = await _listen(server, settings, context)
-            await bootstrap.ensure(server)
+            tasks.spawn_forever(server.run, "apiserver")
             log.info("serving", port=listener.port)
-            _start_components(server, directory, tasks)
+            _start_components(server, directory, settings, tasks)
             try:
                 await asyncio.get_running_loop().create_future()
             finally:
                 await listener.close()
+                await server.close()
     finally:
         await store.close()
 
@@ -106,7 +110,7 @@ def api_config(directory: Directory, settings: Settings) -> Config:
     )
 
 
-async def _listen(server: ApiServer, settings: Settings, context: object) -> object:
+async def _listen(server: ApiServer, settings: Settings, context: ssl.SSLContext) -> Server:
     try:
         return await serve(server.app, "", settings.port, ssl=context)
     except OSError as error:
@@ -116,7 +120,9 @@ async def _listen(server: ApiServer, settings: Settings, context: object) -> obj
         ) from None
 
 
-def _start_components(server: ApiServer, directory: Directory, tasks: Tasks) -> None:
+def _start_components(
+    server: ApiServer, directory: Directory, settings: Settings, tasks: Tasks
+) -> None:
     """Start controllers and scheduler; they share one copy of what they watch."""
     import random
 
@@ -139,6 +145,8 @@ def _start_components(server: ApiServer, directory: Directory, tasks: Tasks) -> 
         SchedulerConfig(), client(SCHEDULER, "kube-scheduler"), informers=informers
     )
     tasks.spawn_forever(scheduler.run, "scheduler")
+    if not settings.control_plane_only:
+        tasks.spawn_forever(lambda: cluster_dns.ensure(client(MASTER, "kybern"), settings), "dns")
 
 
 if __name__ == "__main__":

@@ -1,0 +1,77 @@
+"""What `kybern down` takes away while containerd still runs.
+
+In:   a data directory.
+Out:  no pod, no pod network, no packet filter table of ours, no mount of a volume.
+By:   the supervisor, after control plane and node have stopped. Problems are printed, one a line;
+      what can be removed is removed all the same.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kybern.cluster import mounts
+from kybern.cluster import settings as settings_file
+from kybern.cluster.directory import Directory
+from kybern.cmd.node import endpoint, network_config
+from kybern.kubelet.runtime.cri import CriRuntime
+from kybern.kubelet.runtime.interface import RuntimeFailure
+from kybern.lib.clock import SYSTEM
+from kybern.network.cleanup import cleanup
+from kybern.proxy import nft, sync
+
+if TYPE_CHECKING:
+    from kybern.cluster.settings import Settings
+
+AT_ONCE = 16  # sandboxes stopped at a time
+
+
+def main() -> None:
+    """Clean up after the cluster in the directory given."""
+    directory = Directory(Path(sys.argv[1]))
+    settings = settings_file.load(directory.settings)
+    problems = asyncio.run(clean(directory, settings))
+    for problem in problems:
+        sys.stderr.write(problem + "\n")
+    raise SystemExit(1 if problems else 0)
+
+
+async def clean(directory: Directory, settings: Settings) -> list[str]:
+    """Remove everything; return what could not be removed, one sentence each."""
+    problems = await stop_pods(CriRuntime(endpoint(directory, settings), SYSTEM))
+    problems += cleanup(network_config(directory, settings))
+    try:
+        await sync.clean_up(settings.nft_table)
+    except nft.NftError as error:
+        problems.append(f"the packet filter table {settings.nft_table} stays: {error}")
+    mounts.unmount_below(directory.kubelet)
+    return problems + [f"{left} is still mounted." for left in mounts.below(directory.kubelet)]
+
+
+async def stop_pods(runtime: CriRuntime) -> list[str]:
+    """Stop and remove every sandbox with its containers."""
+    problems: list[str] = []
+    gate = asyncio.Semaphore(AT_ONCE)
+
+    async def remove(sandbox: str) -> None:
+        async with gate:
+            try:
+                await runtime.stop_sandbox(sandbox)
+                await runtime.remove_sandbox(sandbox)
+            except RuntimeFailure as error:
+                problems.append(f"the pod sandbox {sandbox} could not be removed: {error}")
+
+    try:
+        async with asyncio.TaskGroup() as group:
+            for sandbox in await runtime.sandboxes():
+                group.create_task(remove(sandbox.id), name=f"remove {sandbox.id}")
+    finally:
+        await runtime.close()
+    return problems
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,190 @@
+"""The node of `kybern up`: kubelet, proxy and DNS in one process.
+
+In:   a data directory with settings, certificates and kubeconfigs.
+Out:  a node that runs pods, lets Services through and answers for names; each part speaks to the
+      API server over TLS, as the user it would be anywhere else.
+By:   the supervisor, beside the control plane and containerd, in any order: it waits for both.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kybern.client.config import load_kubeconfig
+from kybern.client.informer import Informers
+from kybern.client.rest import Client
+from kybern.client.tls import TlsTransport
+from kybern.client.transport import Unreachable
+from kybern.cluster import prerequisites
+from kybern.cluster import settings as settings_file
+from kybern.cluster.directory import Directory
+from kybern.cmd import containerd
+from kybern.cmd.process import Fatal, run
+from kybern.dns.config import DnsConfig
+from kybern.dns.listen import Address
+from kybern.dns.server import DnsServer
+from kybern.kubelet import images
+from kybern.kubelet.agent import Kubelet
+from kybern.kubelet.config import KubeletConfig
+from kybern.kubelet.runtime.cri import CriRuntime
+from kybern.lib import logs
+from kybern.lib.clock import SYSTEM
+from kybern.lib.tasks import Tasks
+from kybern.network import cni
+from kybern.network.config import NetworkConfig
+from kybern.network.filter import NodeFilter
+from kybern.proxy.sync import Proxy, ProxyConfig
+
+if TYPE_CHECKING:
+    from kybern.cluster.settings import Settings
+
+log = logs.get("node")
+
+WAIT = 0.03  # seconds between questions to a server that is just starting
+
+
+def main() -> None:
+    """Run the node of the cluster in the directory given."""
+    directory = Directory(Path(sys.argv[1]))
+    try:
+        settings = settings_file.load(directory.settings)
+    except settings_file.SettingsError as error:
+        sys.exit(str(error))
+    run(lambda: node(directory, settings), "node")
+
+
+async def node(directory: Directory, settings: Settings) -> None:
+    """Prepare the machine, then run the three parts until told to stop."""
+    network = network_config(directory, settings)
+    cni.configure(network)
+    node_filter = NodeFilter(network)
+    runtime = CriRuntime(endpoint(directory, settings), SYSTEM)
+    kubelet_client = client_of(directory, "kubelet-client", "kubelet")
+    proxy_client = client_of(directory, "proxy", "kube-proxy")
+    try:
+        async with asyncio.TaskGroup() as group:
+            group.create_task(node_filter.start(), name="packet filter")
+            group.create_task(_prepare_runtime(directory, settings, runtime), name="runtime")
+            group.create_task(_wait_ready(kubelet_client), name="api server")
+        async with Tasks("node", clock=SYSTEM) as tasks:
+            informers = Informers(proxy_client, tasks)
+            kubelet = Kubelet(
+                kubelet_config(directory, settings),
+                kubelet_client,
+                runtime,
+                SYSTEM,
+                host_ports=node_filter,
+                cgroup_version=containerd.cgroup_version(),
+            )
+            proxy = Proxy(proxy_config(settings), informers)
+            dns = DnsServer(dns_config(settings), proxy_client, informers=informers)
+            await asyncio.wait(
+                (
+                    tasks.spawn(kubelet.run(), name="kubelet"),
+                    tasks.spawn_forever(proxy.run, "proxy"),
+                    tasks.spawn_forever(dns.run, "dns"),
+                ),
+                return_when=asyncio.FIRST_COMPLETED,
+            )
+            raise Fatal("the kubelet ended; its error is above. It is started again.")
+    finally:
+        await runtime.close()
+
+
+def client_of(directory: Directory, name: str, agent: str) -> Client:
+    """Return the API server, as one of the node's users."""
+    config = load_kubeconfig(directory.kubeconfigs / f"{name}.kubeconfig")
+    return Client(TlsTransport(config), SYSTEM, user_agent=agent)
+
+
+def endpoint(directory: Directory, settings: Settings) -> str:
+    """Return the CRI socket: ours, or the one that was named."""
+    return settings.runtime_endpoint or f"unix://{containerd.socket_of(directory.root)}"
+
+
+def network_config(directory: Directory, settings: Settings) -> NetworkConfig:
+    """Return the node's pod network."""
+    plugins = prerequisites.cni_directory()
+    if plugins is None:
+        raise Fatal("the CNI plugins are missing: install containernetworking-plugins.")
+    return NetworkConfig(
+        data_dir=directory.root,
+        bridge=settings.bridge,
+        pod_cidr=settings.pod_cidr,
+        cluster_cidr=settings.pod_cidr,
+        cni_bin_dir=plugins,
+    )
+
+
+def kubelet_config(directory: Directory, settings: Settings) -> KubeletConfig:
+    """Return the kubelet's settings."""
+    pki = directory.pki
+    return KubeletConfig(
+        node_name=settings.node_name,
+        data_dir=directory.root,
+        runtime_endpoint=endpoint(directory, settings),
+        cluster_dns=(settings.dns_ip,),
+        cluster_domain=settings.cluster_domain,
+        pod_cidr=settings.pod_cidr,
+        node_ip=settings.node_ip,
+        port=settings.kubelet_port,
+        tls_cert=pki / "kubelet.crt",
+        tls_key=pki / "kubelet.key",
+        client_ca=pki / "ca.crt",
+        labels={"node-role.kubernetes.io/control-plane": ""},
+        cgroup_root=f"/kubepods-{settings.slot}" if settings.slot else "/kubepods",
+    )
+
+
+def proxy_config(settings: Settings) -> ProxyConfig:
+    """Return the proxy's settings."""
+    return ProxyConfig(
+        node_name=settings.node_name,
+        table=settings.nft_table,
+        cluster_cidr=settings.pod_cidr,
+        service_cidr=settings.service_cidr,
+    )
+
+
+def dns_config(settings: Settings) -> DnsConfig:
+    """Return the DNS server's settings."""
+    return DnsConfig(
+        domain=settings.cluster_domain,
+        listen=(Address(settings.node_ip, settings.dns_port),),
+        cluster_ips=(settings.dns_ip,),
+    )
+
+
+async def _prepare_runtime(directory: Directory, settings: Settings, runtime: CriRuntime) -> None:
+    """Wait for containerd, and give it the image that holds a pod's namespaces."""
+    await runtime.version()
+    if settings.runtime_endpoint or await runtime.image_status(containerd.SANDBOX_IMAGE):
+        return
+    archive = images.archive(images.pause_recipe(containerd.SANDBOX_IMAGE))
+    socket = containerd.socket_of(directory.root)
+    try:
+        await images.load_bytes(archive, socket, prerequisites.find("ctr") or "")
+    except images.ImageError as error:
+        raise Fatal(f"the sandbox image could not be loaded: {error}") from None
+
+
+async def _wait_ready(client: Client) -> None:
+    """Wait until the API server answers; it starts at the same time as we do."""
+    told = False
+    while True:
+        try:
+            await client.raw("GET", "/readyz")
+        except Unreachable as error:
+            if not told:
+                log.info("waiting for the API server", why=str(error))
+            told = True
+            await SYSTEM.sleep(WAIT)
+        else:
+            return
+
+
+if __name__ == "__main__":
+    main()
