@@ -333,7 +333,7 @@ def from_struct(selector: LabelSelector | None) -> Selector:
         return NOTHING
     if not selector.matchLabels and not selector.matchExpressions:
         return EVERYTHING
-    found = [Requirement(k, "in", (v,)) for k, v in (selector.matchLabels or {}).items()]
+    found = [Requirement(k, "=", (v,)) for k, v in (selector.matchLabels or {}).items()]
     found += [_from_expression(each) for each in selector.matchExpressions or ()]
     return Selector(found)
 
