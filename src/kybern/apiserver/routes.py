@@ -35,6 +35,7 @@ VERBS: dict[str, Handler] = {
     "delete": delete,
     "deletecollection": delete_collection,
 }
+OF_ONE = frozenset(("update", "patch", "delete"))
 NOT_FOUND = "404 page not found\n"
 
 
@@ -59,10 +60,12 @@ async def dispatch(ctx: RequestContext) -> Answer:
         raise not_allowed()
     if resource.answer is not None:
         return await review(ctx)
-    handler = VERBS[verb]
-    if verb == "create" and resource.namespaced and not ctx.namespace:
+    if not ctx.name:
+        if verb in OF_ONE or (verb == "create" and resource.namespaced and not ctx.namespace):
+            raise not_allowed()
+    elif verb == "create":
         raise not_allowed()
-    return await handler(ctx)
+    return await VERBS[verb](ctx)
 
 
 def _misplaced(ctx: RequestContext, resource: Resource | None) -> Answer | None:

@@ -12,10 +12,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kybern.api import errors
+from kybern.apiserver import accept
 from kybern.apiserver.handlers.options import decode_body, read_body, read_write_options
 from kybern.apiserver.handlers.showing import show_entry, show_object
 from kybern.apiserver.registry import generic
+from kybern.apiserver.registry.review import CREATE, Review
 
 if TYPE_CHECKING:
     from kybern.apiserver.context import RequestContext
@@ -25,10 +26,6 @@ if TYPE_CHECKING:
 async def create(ctx: RequestContext) -> Response:
     """Create the object in the body in the collection of the path."""
     resource = ctx.resource
-    if ctx.name:
-        raise errors.MethodNotAllowed(
-            "the server does not allow this method on the requested resource", {}
-        )
     read_write_options(ctx, "CreateOptions")
     obj = decode_body(ctx, await read_body(ctx), resource.kind)
     entry = await generic.create(ctx, resource, obj)
@@ -40,11 +37,24 @@ async def make(ctx: RequestContext) -> Response:
     subresource = ctx.resource.subresources[ctx.subresource]
     read_write_options(ctx, "CreateOptions")
     body = decode_body(ctx, await read_body(ctx), subresource.kind)
+    body = await _admitted(ctx, body)
     return show_object(ctx, await subresource.make(ctx, body), 201)
 
 
 async def review(ctx: RequestContext) -> Response:
     """Answer a question that is asked by creating an object nobody stores."""
+    accept.form(ctx.request.headers.get("accept"), accept.OF_REVIEW)
     read_write_options(ctx, "CreateOptions")
-    obj: Any = decode_body(ctx, await read_body(ctx), ctx.resource.kind)
-    return show_object(ctx, await ctx.resource.answer(ctx, obj), 201)
+    body = decode_body(ctx, await read_body(ctx), ctx.resource.kind)
+    body = await _admitted(ctx, body)
+    return show_object(ctx, await ctx.resource.answer(ctx, body), 201)
+
+
+async def _admitted(ctx: RequestContext, body: Any) -> Any:
+    admission = ctx.services.admission
+    asked = Review(ctx, CREATE, ctx.resource, body)
+    if admission.mutates(asked):
+        await admission.mutate(asked)
+    if admission.validates(asked):
+        await admission.validate(asked)
+    return asked.obj

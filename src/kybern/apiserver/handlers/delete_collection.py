@@ -43,8 +43,8 @@ async def delete_collection(ctx: RequestContext) -> Response:
         kind.api_version.encode(),
         ctx.services.store.revision,
     )
-    items = [resource.item(entry) if entry.revision else entry.held for entry in kept]
-    return json_response(ctx, 200, [head, b",".join(items), b"]}"])
+    items = b",".join([e.held for e in kept]) if ctx.dry_run else resource.items(kept)
+    return json_response(ctx, 200, [head, items, b"]}"])
 
 
 async def _delete_some(

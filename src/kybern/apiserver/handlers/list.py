@@ -183,7 +183,7 @@ def _list_body(resource: Resource, page: Page) -> list[bytes]:
         kind.api_version.encode(),
         _list_meta(page),
     )
-    return [head, b",".join([resource.item(entry) for entry in page.entries]), b"]}"]
+    return [head, resource.items(page.entries), b"]}"]
 
 
 def _partial_body(resource: Resource, page: Page, version: str) -> list[bytes]:

@@ -15,7 +15,7 @@ from kybern.apiserver.registry.columns import all as columns
 from kybern.lib.clock import SYSTEM
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Sequence
 
     from kybern.api.scheme import Kind
     from kybern.apiserver.context import RequestContext
@@ -130,11 +130,17 @@ class Resource:
         """Return the line a watcher gets."""
         return event.frame
 
-    def item(self, entry: Entry) -> bytes:
-        """Return the bytes of an item of a list: those say their kind once, on top."""
-        wire = self.wire(entry)
+    def items(self, entries: Sequence[Entry]) -> bytes:
+        """Return the items of a list, joined: those say their kind once, on top."""
         head = self.item_head
-        return b"{" + wire[len(head) :] if wire.startswith(head) else wire
+        cut = len(head)
+        wires = [self.wire(entry) for entry in entries]
+        if not wires:
+            return b""
+        if all(wire.startswith(head) for wire in wires):
+            # Views: the objects are copied once, into the answer.
+            return b"{" + b",{".join([memoryview(wire)[cut:] for wire in wires])
+        return b",".join([b"{" + w[cut:] if w.startswith(head) else w for w in wires])
 
 
 class ConvertedResource(Resource):

@@ -14,7 +14,6 @@ from kybern.api.core.validation.pods import validate_binding
 from kybern.api.scheme import SCHEME
 from kybern.apiserver.registry import metadata
 from kybern.apiserver.registry.core.pods import scheduled
-from kybern.apiserver.registry.review import CREATE, Review
 from kybern.store.interface import Mismatch
 
 if TYPE_CHECKING:
@@ -41,9 +40,6 @@ async def bind(ctx: RequestContext, binding: Binding) -> Any:
         assert kind is not None
         raise errors.Invalid.of(kind, binding.metadata.name, problems)
     resource = ctx.services.resources.find("", "v1", "pods")
-    review = Review(ctx, CREATE, resource, binding)
-    await ctx.services.admission.mutate(review)
-    await ctx.services.admission.validate(review)
     await _assign(ctx, resource, binding)
     return SUCCESS
 

@@ -1,0 +1,169 @@
+"""Kubelets write about their own node and the pods on it, and nothing else.
+
+In:   writes of users in system:nodes.
+Out:  Forbidden.
+By:   admission.plugins. Source: upstream's `plugin/pkg/admission/noderestriction`.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kybern.api import codec, errors
+from kybern.api.core.pods import is_mirror
+from kybern.api.core.v1 import Pod
+from kybern.apiserver.admission.looking import Lookup
+from kybern.apiserver.context import NODES
+from kybern.apiserver.registry.review import CREATE, DELETE, UPDATE
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from kybern.apiserver.context import Services
+    from kybern.apiserver.registry.review import Review
+
+PREFIX = "system:node:"
+RESTRICTED = "node-restriction.kubernetes.io/"
+OWN_DOMAINS = ("kubelet.kubernetes.io", "node.kubernetes.io")
+KUBELET_LABELS = frozenset(
+    (
+        "kubernetes.io/hostname", "kubernetes.io/arch", "kubernetes.io/os",
+        "topology.kubernetes.io/zone", "topology.kubernetes.io/region",
+        "failure-domain.beta.kubernetes.io/zone", "failure-domain.beta.kubernetes.io/region",
+        "beta.kubernetes.io/arch", "beta.kubernetes.io/os", "beta.kubernetes.io/instance-type",
+        "node.kubernetes.io/instance-type", "node.kubernetes.io/windows-build",
+    )
+)  # fmt: skip
+
+
+class NodeRestriction:
+    """Judges what kubelets write."""
+
+    def __init__(self, services: Services) -> None:
+        self._pods = Lookup(services, Pod)
+        self._rules: dict[tuple[str, str], Callable[[Review, str], str]] = {
+            ("pods", ""): self._pod,
+            ("pods", "status"): self._pod_status,
+            ("pods", "eviction"): self._eviction,
+            ("nodes", ""): self._node,
+            ("nodes", "status"): self._node,
+            ("leases", ""): self._lease,
+            ("csinodes", ""): self._own_name,
+            ("serviceaccounts", "token"): self._token,
+        }
+
+    def handles(self, group: str, plural: str, subresource: str, operation: str) -> bool:
+        """Want writes of what kubelets write."""
+        return (plural, subresource) in self._rules and operation in (CREATE, UPDATE, DELETE)
+
+    def validate(self, review: Review) -> None:
+        """Refuse what is not the kubelet's business."""
+        user = review.ctx.user
+        if NODES not in user.groups or not user.name.startswith(PREFIX):
+            return
+        rule = self._rules[(review.resource.kind.plural, review.subresource)]
+        why = rule(review, user.name.removeprefix(PREFIX))
+        if why:
+            raise errors.Forbidden.of(review.resource.kind, review.name, why)
+
+    def _pod(self, review: Review, node: str) -> str:
+        if review.operation == CREATE:
+            pod = review.obj
+            if not is_mirror(pod):
+                return f'pod does not have "kubernetes.io/config.mirror" annotation, node "{node}" can only create mirror pods'
+            if pod.spec.nodeName != node:
+                return f'node "{node}" can only create pods with spec.nodeName set to itself'
+            return _references(pod)
+        if review.operation == DELETE:
+            if review.old.spec.nodeName != node:
+                return f'node "{node}" can only delete pods with spec.nodeName set to itself'
+            return ""
+        return f'unexpected operation "{review.operation}", node "{node}" can only create and delete mirror pods'
+
+    def _pod_status(self, review: Review, node: str) -> str:
+        if review.operation != UPDATE or review.old.spec.nodeName != node:
+            return f'node "{node}" can only update pod status for pods with spec.nodeName set to itself'
+        if not codec.equal(review.obj.metadata.labels, review.old.metadata.labels):
+            return f'node "{node}" cannot update labels through pod status'
+        return ""
+
+    def _eviction(self, review: Review, node: str) -> str:
+        pod = self._pods.get(review.ctx.name, review.namespace)
+        if pod is None or pod.spec.nodeName != node:
+            return f'node "{node}" can only evict pods with spec.nodeName set to itself'
+        return ""
+
+    def _node(self, review: Review, node: str) -> str:
+        if review.name != node:
+            return f'node "{node}" is not allowed to modify node "{review.name}"'
+        if review.operation == CREATE:
+            return _labels(node, {}, review.obj.metadata.labels or {})
+        if review.operation == UPDATE:
+            new, old = review.obj, review.old
+            if not codec.equal(new.spec.taints, old.spec.taints):
+                return f'node "{node}" is not allowed to modify taints'
+            if new.spec.configSource is not None and old.spec.configSource is None:
+                return f'node "{node}" is not allowed to update configSource to a new non-nil configSource'
+            if not codec.equal(new.metadata.ownerReferences, old.metadata.ownerReferences):
+                return f'node "{node}" is not allowed to modify ownerReferences'
+            return _labels(node, old.metadata.labels or {}, new.metadata.labels or {})
+        return ""
+
+    def _lease(self, review: Review, node: str) -> str:
+        if review.namespace != "kube-node-lease":
+            return 'can only access leases in the "kube-node-lease" system namespace'
+        return self._own_name(review, node)
+
+    def _own_name(self, review: Review, node: str) -> str:
+        if review.name != node:
+            return f'can only access {review.resource.kind.singular} with the same name as the requesting node'
+        return ""
+
+    def _token(self, review: Review, node: str) -> str:
+        ref = review.obj.spec.boundObjectRef
+        if ref is None:
+            return "node requested token not bound to a pod"
+        if ref.kind != "Pod":
+            return "node requested token not bound to a pod"
+        pod = self._pods.get(ref.name or "", review.namespace)
+        if pod is None:
+            return f'node requested token bound to a pod that does not exist: "{ref.name}"'
+        if ref.uid != pod.metadata.uid:
+            return "the UID in the bound object reference does not match the UID in record"
+        if pod.spec.nodeName != node:
+            return "node requested token bound to a pod scheduled on a different node"
+        return ""
+
+
+def _references(pod: Pod) -> str:
+    spec = pod.spec
+    if spec.serviceAccountName:
+        return "a mirror pod can not reference a service account"
+    for volume in spec.volumes or ():
+        if volume.secret is not None or volume.configMap is not None:
+            return "a mirror pod can not reference secrets or configmaps"
+        if volume.persistentVolumeClaim is not None:
+            return "a mirror pod can not reference persistentvolumeclaims"
+    return ""
+
+
+def _labels(node: str, old: dict[str, str], new: dict[str, str]) -> str:
+    changed = {key for key in {*old, *new} if old.get(key) != new.get(key)}
+    forbidden = sorted(key for key in changed if _is_forbidden(key))
+    if not forbidden:
+        return ""
+    return f'is not allowed to modify labels: {", ".join(forbidden)}'
+
+
+def _is_forbidden(key: str) -> bool:
+    domain, slash, _ = key.partition("/")
+    if not slash or key in KUBELET_LABELS:
+        return False
+    if domain == RESTRICTED.rstrip("/") or domain.endswith("." + RESTRICTED.rstrip("/")):
+        return True
+    if any(domain == own or domain.endswith("." + own) for own in OWN_DOMAINS):
+        return False
+    kubernetes = ("kubernetes.io", "k8s.io")
+    return any(domain == own or domain.endswith("." + own) for own in kubernetes)
+
+
