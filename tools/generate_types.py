@@ -48,7 +48,7 @@ MODULES = {  # schema prefix -> module under kybern.api
             "admissionregistration",
             "flowcontrol",
             "resource",
-        )  # fmt: skip
+        )
     },
     "io.k8s.api.autoscaling.v2": "autoscaling.v2",
     "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions.v1": "apiextensions.v1",
@@ -287,7 +287,7 @@ class Module:
         return f"Field({', '.join(args)})"
 
     def map_type_of(self, schema):
-        """A struct may be atomic by its own schema (LabelSelector), also as item of a `map` list."""
+        """A struct may be atomic by its own schema, also as item of a `map` list."""
         if schema.get("x-kubernetes-list-type") == "map":
             schema = schema["items"]
         ref = schema.get("$ref") or next(

@@ -10,7 +10,6 @@ none. Only a body that it refuses is walked (`conform.py`), to prune it or to sa
 
 from __future__ import annotations
 
-import functools
 import json
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
@@ -36,9 +35,14 @@ _decode_tree = msgspec.json.Decoder().decode
 _KEY = re.compile(rb'"\s*:')
 
 
-@functools.cache
+_decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {}
+
+
 def _decoder(type_: type[T]) -> msgspec.json.Decoder[T]:
-    return msgspec.json.Decoder(type_)
+    found = _decoders.get(type_)
+    if found is None:
+        found = _decoders[type_] = msgspec.json.Decoder(type_)
+    return found
 
 
 def decode(data: bytes, type_: type[T]) -> T:

@@ -20,7 +20,7 @@ class Pairs(list[tuple[str, Any]]):
     """A JSON object with its keys in the order of the text, duplicates included."""
 
 
-class Mismatch(Exception):  # noqa: N818 - a verdict on the way to BadRequest
+class Mismatch(Exception):
     """A value has the wrong type; the text is Go's."""
 
 
@@ -119,7 +119,7 @@ class Conformer:
             return int(value)
         if not isinstance(value, wanted):
             raise self._mismatch(value, _GO.get(wire, "string"), owner, go_path)
-        if wire == "int32" and not -(2**31) <= value < 2**31:
+        if wire == "int32" and isinstance(value, int) and not -(2**31) <= value < 2**31:
             raise self._mismatch(value, "int32", owner, go_path)
         return value
 

@@ -52,7 +52,10 @@ def _parse(text: str) -> datetime.datetime:
         sign = -1 if zone[0] == "-" else 1
         offset = sign * datetime.timedelta(hours=int(zone[1:3]), minutes=int(zone[4:]))
     try:
-        moment = datetime.datetime(*(int(p) for p in parts), micros, datetime.UTC)  # type: ignore[arg-type, misc]
+        year, month, day, hour, minute, second = (int(part) for part in parts)
+        moment = datetime.datetime(
+            year, month, day, hour, minute, second, micros, tzinfo=datetime.UTC
+        )
     except ValueError as error:
         raise ValueError(f'parsing time "{text}": {error}') from None
     return moment - offset

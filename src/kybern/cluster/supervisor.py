@@ -18,6 +18,7 @@ import select
 import signal
 import sys
 import time
+from typing import Any
 
 PR_SET_PDEATHSIG = 1
 FIRST_DELAY, LAST_DELAY = 0.1, 10.0  # seconds between a death and the next start
@@ -29,7 +30,7 @@ LOG_LIMIT = 32 << 20  # bytes; a longer log is moved to `.1` when its program st
 class Child:
     """One program: running with a pid, or waiting for its next start."""
 
-    def __init__(self, spec: dict) -> None:
+    def __init__(self, spec: dict[str, Any]) -> None:
         self.spec = spec
         self.pid = 0
         self.started = 0.0
@@ -61,7 +62,7 @@ class Child:
         self.delay = min(self.delay * 2, LAST_DELAY)
         self.restarts += 1
 
-    def state(self) -> dict:
+    def state(self) -> dict[str, Any]:
         """Return what `kybern status` shows."""
         return {
             "name": self.spec["name"], "pid": self.pid, "started": self.started,
@@ -69,7 +70,7 @@ class Child:
         }  # fmt: skip
 
 
-def become(spec: dict, log: int, parent: int) -> None:
+def become(spec: dict[str, Any], log: int, parent: int) -> None:
     """Turn a forked child into the program; never returns."""
     try:
         os.setsid()

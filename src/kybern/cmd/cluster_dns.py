@@ -24,7 +24,8 @@ PORTS = (("dns", "UDP"), ("dns-tcp", "TCP"))
 
 async def ensure(client: Client, settings: Settings) -> None:
     """Create the Service, and bring its endpoint to where the server listens now."""
-    for wanted in (service(settings), endpoint_slice(settings)):
+    both: tuple[Service | EndpointSlice, ...] = (service(settings), endpoint_slice(settings))
+    for wanted in both:
         name = wanted.metadata.name or ""
         try:
             found = await client.get(type(wanted), name, NAMESPACE)

@@ -120,13 +120,11 @@ class Model:
         if service is None or not _is_ours(service):
             return []
         spec = service.spec
-        cluster_ips = tuple(ip for ip in (spec.clusterIPs or [spec.clusterIP]) if _is_ipv4(ip))
+        given = spec.clusterIPs or [spec.clusterIP or ""]
+        cluster_ips = tuple(ip for ip in given if _is_ipv4(ip))
         if not cluster_ips:
             return []
-        return [
-            self._frontend(key, service, port, cluster_ips)  # type: ignore[arg-type]
-            for port in spec.ports or ()
-        ]
+        return [self._frontend(key, service, port, cluster_ips) for port in spec.ports or ()]
 
     def _frontend(
         self, key: str, service: Service, port: ServicePort, cluster_ips: tuple[str, ...]
@@ -190,9 +188,9 @@ def _external_ips(service: Service) -> Iterable[str]:
     yield from (ip for ip in service.spec.externalIPs or () if _is_ipv4(ip))
     balancer = service.status.loadBalancer
     for ingress in (balancer.ingress or ()) if balancer else ():
-        if _is_ipv4(ingress.ip) and ingress.ipMode != "Proxy":
-            yield ingress.ip  # type: ignore[misc]
+        if ingress.ip and _is_ipv4(ingress.ip) and ingress.ipMode != "Proxy":
+            yield ingress.ip
 
 
-def _is_ipv4(address: str | None) -> bool:
-    return bool(address) and "." in address  # type: ignore[operator]
+def _is_ipv4(address: str) -> bool:
+    return "." in address

@@ -21,7 +21,7 @@ def run(directory: Directory) -> int:
         return 1
     chosen = settings.load(directory.settings)
     pid, children = found
-    rows = [("PROCESS", "PID", "SINCE", "RESTARTS", "MEMORY")]
+    rows: list[tuple[str, ...]] = [("PROCESS", "PID", "SINCE", "RESTARTS", "MEMORY")]
     rows.append(("supervisor", str(pid), "", "", _memory(pid)))
     for child in children:
         since = _ago(SYSTEM.now() - child.started) if child.pid else "-"

@@ -160,7 +160,8 @@ def _claim(obj: Any) -> list[Any]:
 
 def _quota(obj: Any) -> list[Any]:
     hard, used = obj.status.hard or obj.spec.hard or {}, obj.status.used or {}
-    requests, limits = [], []
+    requests: list[str] = []
+    limits: list[str] = []
     for name in sorted(hard):
         text = f"{name}: {used.get(name, '0')}/{hard[name]}"
         (limits if name.startswith("limits") else requests).append(text)
