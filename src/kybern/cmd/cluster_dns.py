@@ -24,17 +24,18 @@ PORTS = (("dns", "UDP"), ("dns-tcp", "TCP"))
 
 async def ensure(client: Client, settings: Settings) -> None:
     """Create the Service, and bring its endpoint to where the server listens now."""
-    both: tuple[Service | EndpointSlice, ...] = (service(settings), endpoint_slice(settings))
-    for wanted in both:
-        name = wanted.metadata.name or ""
-        try:
-            found = await client.get(type(wanted), name, NAMESPACE)
-        except NotFound:
-            await client.create(wanted)
-            continue
-        if isinstance(wanted, EndpointSlice):
-            wanted.metadata.resourceVersion = found.metadata.resourceVersion
-            await client.update(wanted)
+    try:
+        await client.get(Service, NAME, NAMESPACE)
+    except NotFound:
+        await client.create(service(settings))
+    wanted = endpoint_slice(settings)
+    try:
+        found = await client.get(EndpointSlice, f"{NAME}-node", NAMESPACE)
+    except NotFound:
+        await client.create(wanted)
+        return
+    wanted.metadata.resourceVersion = found.metadata.resourceVersion
+    await client.update(wanted)
 
 
 def service(settings: Settings) -> Service:
