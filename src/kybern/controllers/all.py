@@ -10,16 +10,22 @@ last, as it joins the informers that others have started.
 
 from __future__ import annotations
 
+from kybern.controllers.clusterrole_aggregation.controller import (
+    ClusterRoleAggregationController,
+)
 from kybern.controllers.deployment.controller import DeploymentController
 from kybern.controllers.endpoints.controller import EndpointsController
 from kybern.controllers.endpointslice.controller import EndpointSliceController
 from kybern.controllers.endpointslicemirroring.controller import EndpointSliceMirroringController
 from kybern.controllers.garbagecollector.controller import GarbageCollector
 from kybern.controllers.namespace.controller import NamespaceController
+from kybern.controllers.nodelifecycle.controller import NodeLifecycleController
+from kybern.controllers.podgc.controller import PodGarbageCollector
 from kybern.controllers.replicaset.controller import ReplicaSetController
 from kybern.controllers.root_ca.controller import RootCaController
 from kybern.controllers.runtime.host import Descriptor
 from kybern.controllers.serviceaccount.controller import ServiceAccountController
+from kybern.controllers.tainteviction.controller import TaintEvictionController
 
 ALL: tuple[Descriptor, ...] = (
     Descriptor(
@@ -77,6 +83,34 @@ ALL: tuple[Descriptor, ...] = (
         component="endpoint-slice-mirroring-controller",
         make=EndpointSliceMirroringController,
         aliases=("endpointslicemirroring",),
+    ),
+    Descriptor(
+        "node-lifecycle-controller",
+        account="node-controller",
+        component="node-controller",
+        make=NodeLifecycleController,
+        aliases=("nodelifecycle",),
+    ),
+    Descriptor(
+        "taint-eviction-controller",
+        account="node-controller",
+        component="taint-eviction-controller",
+        make=TaintEvictionController,
+        aliases=("taint-eviction",),
+    ),
+    Descriptor(
+        "pod-garbage-collector-controller",
+        account="pod-garbage-collector",
+        component="pod-garbage-collector-controller",
+        make=PodGarbageCollector,
+        aliases=("podgc",),
+    ),
+    Descriptor(
+        "clusterrole-aggregation-controller",
+        account="clusterrole-aggregation-controller",
+        component="clusterrole-aggregation-controller",
+        make=ClusterRoleAggregationController,
+        aliases=("clusterrole-aggregation",),
     ),
     Descriptor(
         "garbage-collector-controller",

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import pytest
+from tests.unit.controllers.cluster import cluster, deployment
 
 from kybern.api import errors
 from kybern.api.apps.v1 import Deployment, ReplicaSet
 from kybern.api.core.v1 import ConfigMap, Pod
 from kybern.api.meta.v1 import ObjectMeta, OwnerReference
 from kybern.lib.clock import run_virtual
-from tests.unit.controllers.cluster import cluster, deployment
 
 ALL = ("deployment", "replicaset", "garbagecollector")
 

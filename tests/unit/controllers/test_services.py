@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from tests.unit.controllers.cluster import cluster, deployment
+
 from kybern.api.apps.v1 import Deployment
 from kybern.api.core.v1 import (
     EndpointAddress,
@@ -16,7 +18,6 @@ from kybern.api.core.v1 import (
 from kybern.api.discovery.v1 import EndpointSlice
 from kybern.api.meta.v1 import ObjectMeta
 from kybern.lib.clock import run_virtual
-from tests.unit.controllers.cluster import cluster, deployment
 
 ALL = (
     "deployment", "replicaset", "endpointslice", "endpoint", "endpointslicemirroring",

@@ -1,0 +1,1 @@
+"""Fills ClusterRoles that say which others they are made of."""
