@@ -60,10 +60,8 @@ def requests(pod: Pod) -> dict[str, int]:
 def _selects_another_node(pod: Pod, labels: Mapping[str, str]) -> Outcome | None:
     selector = pod.spec.nodeSelector or {}
     if any(labels.get(key) != value for key, value in selector.items()):
-        message = (
-            REFUSED + "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity"
-        )
-        return Outcome(FAILED, "NodeAffinity", message + "/selector")
+        message = "Predicate NodeAffinity failed: node(s) didn't match Pod's node affinity/selector"
+        return Outcome(FAILED, "NodeAffinity", REFUSED + message)
     return None
 
 

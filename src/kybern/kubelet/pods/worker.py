@@ -11,6 +11,7 @@ for the next mark or moment. A step which may take long is interrupted when the 
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import shutil
 from typing import TYPE_CHECKING
 
@@ -32,7 +33,7 @@ from kybern.lib.backoff import Backoff
 from kybern.lib.clock import parse_rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable
+    from collections.abc import Awaitable, Callable, Iterator
 
     from kybern.api.core.v1 import Pod, PodStatus
     from kybern.kubelet.pods.reporting import Reporter
@@ -71,6 +72,7 @@ class PodWorker:
         self._step: asyncio.Timeout | None = None
         self._starting_step = False
         self._grace = 0
+        self._watchers: list[Callable[[], None]] = []
         self.probes = PodProbes(tools.runtime, tools.clock, self.wake, self._unhealthy)
         if pod.status.phase in TERMINAL or pod.metadata.deletionTimestamp:
             self.tell_to_stop()
@@ -132,6 +134,15 @@ class PodWorker:
     def wake(self) -> None:
         """Look at the pod soon."""
         self._wake.set()
+
+    @contextlib.contextmanager
+    def watch(self, changed: Callable[[], None]) -> Iterator[None]:
+        """Have a function called after every change of the pod's status, while in the block."""
+        self._watchers.append(changed)
+        try:
+            yield
+        finally:
+            self._watchers.remove(changed)
 
     # --- life
 
@@ -341,6 +352,8 @@ class PodWorker:
         )
         if not self._gone:
             self._reporter.report(record.pod, self.status)
+        for changed in self._watchers:
+            changed()
 
     def _unhealthy(self, wanted: Wanted, kind: ProbeKind, answer: Answer) -> None:
         name = kind.value.capitalize()

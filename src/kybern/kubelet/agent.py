@@ -1,0 +1,218 @@
+"""The node agent, put together.
+
+In:   KubeletConfig, a client, a runtime, a clock.
+Out:  a node that runs its pods, until cancelled. Containers go on running without it.
+By:   cmd/. It owns no logic: every decision is in the parts.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from kybern.api.core.v1 import Node, Pod, Service
+from kybern.client.events import Recorder
+from kybern.client.informer import Informers
+from kybern.kubelet.cgroups import Cgroups
+from kybern.kubelet.housekeeping import Housekeeping
+from kybern.kubelet.node import facts, registration
+from kybern.kubelet.node.lease import Heartbeat
+from kybern.kubelet.node.status import NodeReporter
+from kybern.kubelet.objects import WatchedObjects
+from kybern.kubelet.pods.dns import Resolver, parse_resolv_conf
+from kybern.kubelet.pods.pulling import Puller
+from kybern.kubelet.pods.reporting import Reporter
+from kybern.kubelet.pods.roster import Roster
+from kybern.kubelet.pods.service_env import service_variables, visible_services
+from kybern.kubelet.pods.survey import survey
+from kybern.kubelet.pods.tools import NodeIdentity, Tools
+from kybern.kubelet.runtime.translate import NodeFacts
+from kybern.kubelet.server.app import KubeletServer
+from kybern.kubelet.tokens import Tokens
+from kybern.kubelet.volumes.act import Volumes
+from kybern.lib import logs
+from kybern.lib.tasks import Tasks
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from kybern.client.rest import Client
+    from kybern.kubelet.config import KubeletConfig
+    from kybern.kubelet.pods.tools import HostPorts
+    from kybern.kubelet.runtime.interface import Runtime
+    from kybern.lib.clock import Clock
+
+log = logs.get("kubelet")
+
+
+class Kubelet:
+    """One node agent."""
+
+    def __init__(
+        self,
+        config: KubeletConfig,
+        client: Client,
+        runtime: Runtime,
+        clock: Clock,
+        *,
+        informers: Informers | None = None,
+        host_ports: HostPorts | None = None,
+        cgroup_version: int = 1,
+    ) -> None:
+        """Put the parts together; nothing runs yet.
+
+        Args:
+            config: how to behave.
+            client: the API server, as `system:node:<name>`.
+            runtime: where containers run.
+            clock: the time.
+            informers: shared with other components of the process; its own when None.
+            host_ports: who lets ports of the node lead into pods; the runtime's network when None.
+            cgroup_version: 1 or 2, as this machine has it.
+        """
+        self.config = config
+        self._client = client
+        self._runtime = runtime
+        self._clock = clock
+        self._host_ports = host_ports
+        self._cgroup_version = cgroup_version
+        self._tasks = Tasks("kubelet", clock=clock)
+        self._informers = informers or Informers(client, self._tasks)
+        self.node: Node | None = None
+        self.roster: Roster | None = None
+        self.ready = asyncio.Event()
+
+    async def run(self) -> None:
+        """Run until cancelled."""
+        async with self._tasks as tasks:
+            try:
+                await self._run(tasks)
+            finally:
+                log.info("kubelet stopped", node=self.config.node_name)
+
+    async def _run(self, tasks: Tasks) -> None:
+        config, clock, runtime = self.config, self._clock, self._runtime
+        pods = self._informers.of(Pod, field_selector=f"spec.nodeName={config.node_name}")
+        services = self._informers.of(Service, indexers={"namespace": _namespace})
+        nodes = self._informers.of(Node, field_selector=f"metadata.name={config.node_name}")
+        machine = facts.read_machine(config.data_dir)
+        version = await runtime.version()
+        recorder = Recorder(self._client, "kubelet", config.node_name)
+        tasks.spawn_forever(recorder.run, "events")
+        tools = self._tools(machine, version.runtime_name, recorder, services)
+        tools.cgroups.prepare()
+        reporter = Reporter(self._client, clock, tasks)
+        roster = self.roster = Roster(tools, reporter, tasks, self._labels)
+        roster.adopt(await survey(runtime))
+
+        server = KubeletServer(config, roster, runtime, clock)
+        port = await server.start()
+        runtime_version = f"{version.runtime_name}://{version.runtime_version}"
+        base = registration.base_status(machine, config, runtime_version, tools.node.ips, port)
+        node_reporter = NodeReporter(
+            config, self._client, runtime, clock, base, lambda: self._register(machine, base)
+        )
+        node_reporter.registered(await self._register(machine, await node_reporter.current()))
+        if node_reporter.ready:
+            self.ready.set()
+        heartbeat = Heartbeat(
+            self._client, clock, config.node_name, self._uid, config.lease_seconds
+        )
+        tasks.spawn_forever(heartbeat.run, "heartbeat")
+        tasks.spawn_forever(node_reporter.run, "node status")
+        nodes.on(add=self._saw_node, update=lambda _, node: self._saw_node(node))
+        await services.wait_synced()
+        pods.on(add=roster.added, update=roster.updated, delete=roster.deleted)
+        await pods.wait_synced()
+        roster.end_orphans()
+        housekeeping = Housekeeping(config, roster, runtime, clock, node_reporter)
+        tasks.spawn_forever(housekeeping.run, "housekeeping")
+        await self._follow_runtime(roster, node_reporter, tasks)
+
+    async def _follow_runtime(
+        self, roster: Roster, node_reporter: NodeReporter, tasks: Tasks
+    ) -> None:
+        tasks.spawn_forever(lambda: self._relist(roster), "relist")
+        async for event in self._runtime.events():
+            roster.happened(event)
+            if not event.id:
+                node_reporter.wake()
+        raise RuntimeError("the runtime's events ended")
+
+    async def _relist(self, roster: Roster) -> None:
+        while True:
+            await self._clock.sleep(self.config.relist_interval)
+            await roster.relist()
+
+    def _tools(self, machine: facts.Machine, runtime_name: str, recorder, services) -> Tools:  # type: ignore[no-untyped-def] # noqa: ANN001
+        config, clock = self.config, self._clock
+        objects = WatchedObjects(self._client, self._tasks, self._objects_changed)
+        volumes = Volumes(
+            config.pods_dir, self._client, objects, Tokens(self._client, clock), clock
+        )
+
+        def variables(pod: Pod) -> dict[str, str]:
+            namespace = pod.metadata.namespace or ""
+            candidates = services.by_index("namespace", namespace)
+            if namespace != "default":
+                api = services.get("default", "kubernetes")
+                candidates = [*candidates, api] if api is not None else candidates
+            links = pod.spec.enableServiceLinks is not False
+            return service_variables(visible_services(candidates, namespace, links=links))
+
+        return Tools(
+            config=config,
+            clock=clock,
+            runtime=self._runtime,
+            runtime_name=runtime_name,
+            node=NodeIdentity(
+                host_name=machine.host_name,
+                ips=tuple(ip for ip in (config.node_ip or machine.address,) if ip),
+                allocatable=registration.allocatable(machine, config),
+                facts=NodeFacts(machine.memory, self._cgroup_version),
+                resolver=lambda: _resolver(config.resolv_conf),
+            ),
+            puller=Puller(self._runtime, clock, config.parallel_pulls),
+            volumes=volumes,
+            objects=objects,
+            cgroups=Cgroups(
+                config.cgroup_root,
+                self._cgroup_version,
+                systemd=config.cgroup_driver == "systemd",
+            ),
+            recorder=recorder,
+            service_variables=variables,
+            starts=asyncio.Semaphore(config.parallel_starts),
+            host_ports=self._host_ports,
+        )
+
+    async def _register(self, machine: facts.Machine, status) -> Node:  # type: ignore[no-untyped-def] # noqa: ANN001
+        self.node = await registration.register(
+            self._client, self._clock, machine, self.config, status
+        )
+        return self.node
+
+    def _saw_node(self, node: Node) -> None:
+        self.node = node
+
+    def _uid(self) -> str:
+        return (self.node.metadata.uid if self.node is not None else None) or ""
+
+    def _labels(self) -> dict[str, str]:
+        return (self.node.metadata.labels if self.node is not None else None) or {}
+
+    def _objects_changed(self, uids: frozenset[str]) -> None:
+        if self.roster is not None:
+            self.roster.objects_changed(uids)
+
+
+def _namespace(service: Service) -> list[str]:
+    return [service.metadata.namespace or ""]
+
+
+def _resolver(path: Path) -> Resolver:
+    try:
+        return parse_resolv_conf(path.read_text(encoding="utf-8"))
+    except OSError as error:
+        log.warning("the node's resolver configuration cannot be read", why=str(error))
+        return Resolver()

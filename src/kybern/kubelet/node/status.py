@@ -1,0 +1,121 @@
+"""Reporting how the node is doing.
+
+In:   the machine, the runtime, the images on it.
+Out:  the Node's status: at once when it changes, and from time to time when it does not.
+By:   agent.py runs it; it is woken when images or the runtime's state may have changed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING
+
+from kybern.api import codec
+from kybern.api.core.v1 import ContainerImage, Node, NodeStatus
+from kybern.api.errors import ApiError, NotFound
+from kybern.client.transport import Unreachable
+from kybern.kubelet.node import facts
+from kybern.kubelet.node.conditions import READY, Measured, node_conditions
+from kybern.kubelet.runtime.interface import RuntimeFailure
+from kybern.lib import logs
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from kybern.client.rest import Client
+    from kybern.kubelet.config import KubeletConfig
+    from kybern.kubelet.runtime.interface import Runtime
+    from kybern.lib.clock import Clock
+
+log = logs.get("kubelet.node")
+IMAGES_MAX = 50
+NAMES_MAX = 5
+CHECK_EVERY = 10.0  # while the runtime or its network is not ready
+
+
+class NodeReporter:
+    """Keeps the Node's status up to date."""
+
+    def __init__(
+        self,
+        config: KubeletConfig,
+        client: Client,
+        runtime: Runtime,
+        clock: Clock,
+        base: NodeStatus,
+        reregister: Callable[[], Awaitable[Node]],
+    ) -> None:
+        """`base` is the part of the status that stays; `reregister` makes the Node again."""
+        self._config = config
+        self._client = client
+        self._runtime = runtime
+        self._clock = clock
+        self._base = base
+        self._reregister = reregister
+        self._sent: NodeStatus | None = None
+        self._wake = asyncio.Event()
+        self.ready = False
+
+    def wake(self) -> None:
+        """Report soon: something may have changed."""
+        self._wake.set()
+
+    def registered(self, node: Node) -> None:
+        """Take the Node as the API server has it."""
+        self._sent = node.status
+
+    async def current(self) -> NodeStatus:
+        """Return the status as it is now."""
+        status = codec.clone(self._base)
+        measured = Measured(
+            facts.memory_available(),
+            *facts.disk_available(self._config.data_dir),
+            *facts.processes(),
+        )
+        try:
+            runtime = (await self._runtime.status()).conditions
+            status.images = await self._images()
+        except RuntimeFailure as failure:
+            log.warning("the container runtime does not answer", why=failure.described)
+            runtime = None
+        before = (self._sent.conditions if self._sent else None) or ()
+        status.conditions = node_conditions(measured, runtime, before, self._clock.now())
+        self.ready = any(c.type == READY and c.status == "True" for c in status.conditions)
+        return status
+
+    async def run(self) -> None:
+        """Report for ever."""
+        while True:
+            self._wake.clear()
+            try:
+                await self._report(await self.current())
+            except (Unreachable, ApiError) as error:
+                log.warning("node status not sent", why=str(error))
+                self._sent = None
+            pause = self._config.status_interval if self.ready and self._sent else CHECK_EVERY
+            try:
+                async with asyncio.timeout(pause):
+                    await self._wake.wait()
+            except TimeoutError:
+                continue
+
+    async def _report(self, status: NodeStatus) -> None:
+        body = {"status": codec.to_tree(status)}
+        name = self._config.node_name
+        try:
+            node = await self._client.patch(
+                Node, name, "", body, type="strategic", subresource="status"
+            )
+        except NotFound:
+            node = await self._reregister()
+        self.registered(node)
+
+    async def _images(self) -> list[ContainerImage]:
+        images = sorted(await self._runtime.images(), key=lambda image: -image.size)
+        return [
+            ContainerImage(
+                names=[*image.repo_digests, *image.repo_tags][:NAMES_MAX], sizeBytes=image.size
+            )
+            for image in images[:IMAGES_MAX]
+            if image.repo_digests or image.repo_tags
+        ]
