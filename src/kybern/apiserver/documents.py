@@ -151,7 +151,7 @@ class Documents:
                 ctx,
                 f"{tag}P",
                 lambda: openapi_protobuf.encode(schemas.v2_tree()),
-                OPENAPI_V2_PROTOBUF,
+                openapi_protobuf.MEDIA_TYPE,
             )
         return _tagged(ctx, tag, schemas.v2, JSON)
 

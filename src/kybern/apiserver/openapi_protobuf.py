@@ -2,7 +2,7 @@
 
 In:   the tree of a Swagger 2.0 document.
 Out:  the bytes of gnostic's `openapi.v2.Document`.
-By:   openapi.py, for `application/com.github.proto-openapi.spec.v2@v1.0+protobuf`.
+By:   documents.py, for who asks for it by one of the media types `ASKED`.
 
 Each message is a table from the document's key to field number and encoding. The numbers are those
 of gnostic's OpenAPIv2.proto. Three things do not map one to one: maps of any keys become lists of
@@ -19,7 +19,9 @@ from typing import Any, Final
 
 from kybern.lib.protobuf_encode import tag, varint
 
-MEDIA_TYPE: Final = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"
+MEDIA_TYPE: Final = "application/com.github.proto-openapi.spec.v2.v1.0+protobuf"
+"""What the answer says of itself. Clients ask with an `@`, but Go refuses to parse that."""
+ASKED: Final = ("application/com.github.proto-openapi.spec.v2@v1.0+protobuf", MEDIA_TYPE)
 
 Encode = Callable[[Any], bytes]
 """Makes the bytes of a message, without tag and length."""

@@ -9,6 +9,7 @@ By:   bootstrap.start.
 from __future__ import annotations
 
 import asyncio
+import ipaddress
 import socket
 from typing import TYPE_CHECKING, Any
 
@@ -38,8 +39,11 @@ NOWHERE = ("10.255.255.255", 9)
 
 
 def our_address(configured: str) -> str:
-    """Return the address others reach us at; "" when this machine has none but loopback."""
-    if configured:
+    """Return the address others reach us at; "" when this machine has none but loopback.
+
+    A loopback address would lead pods to themselves, so it is not taken even when it is configured.
+    """
+    if configured and not _is_loopback(configured):
         return configured
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as probe:
         try:
@@ -47,7 +51,12 @@ def our_address(configured: str) -> str:
         except OSError:
             return ""
         address: str = probe.getsockname()[0]
-    return "" if address.startswith("127.") or address == "0.0.0.0" else address  # noqa: S104
+    return "" if _is_loopback(address) else address
+
+
+def _is_loopback(address: str) -> bool:
+    parsed = ipaddress.ip_address(address)
+    return parsed.is_loopback or parsed.is_unspecified
 
 
 class KubernetesService:
@@ -66,8 +75,7 @@ class KubernetesService:
         if not self._address:
             log.warning("this machine has no address that pods could reach the API server at")
             return
-        if not self._address.startswith("127."):
-            await self._put(self._endpoints(), ("subsets",))
+        await self._put(self._endpoints(), ("subsets",))
         await self._put(self._slice(), ("endpoints", "ports", "addressType"))
 
     async def keep(self) -> None:
