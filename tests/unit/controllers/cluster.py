@@ -116,7 +116,9 @@ class Cluster:
 @contextlib.asynccontextmanager
 async def cluster(*controllers: str, nodes: bool = True, **options: Any) -> AsyncIterator[Cluster]:
     """Run a cluster with these controllers, and with nodes that run pods."""
-    config = ControllersConfig(controllers=controllers, root_ca="PEM", **options)
+    # Pods are only admitted where there is a service account for them.
+    chosen = ("serviceaccount", *controllers)
+    config = ControllersConfig(controllers=chosen, root_ca="PEM", **options)
     it = Cluster(config)
     async with it.tasks as tasks:
         tasks.spawn(it.server.run(), name="server")
@@ -125,6 +127,7 @@ async def cluster(*controllers: str, nodes: bool = True, **options: Any) -> Asyn
         host = tasks.spawn(it.host.run(), name="host")
         if nodes:
             Nodes(it)
+        await it.settle(1)
         yield it
         host.cancel()
         with contextlib.suppress(asyncio.CancelledError):
