@@ -4,7 +4,6 @@ The numbers come from `tools/protobuf-fields.json`, which was read off v1.36's .
 """
 
 import base64
-import functools
 import importlib
 import json
 import pathlib
@@ -15,6 +14,7 @@ import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.api.making import Maker
 
 from kybern.api import codec, protobuf
 from kybern.api.apps.v1 import Deployment
@@ -22,7 +22,7 @@ from kybern.api.core.v1 import Node, Pod, Secret, Service
 from kybern.api.errors import BadRequest
 from kybern.api.fields import Shape, fields_of
 from kybern.api.meta.v1 import DeleteOptions, Status
-from kybern.api.pointers import POINTERS, is_pointer
+from kybern.api.pointers import POINTERS
 from kybern.api.scheme import SCHEME
 from kybern.lib.protobuf import ProtobufError
 
@@ -88,86 +88,6 @@ def check_type(field, kind):
     last = kind.rsplit(".", 1)[-1]
     expected = kind if "." not in kind else last if last in SPECIAL else "message"
     assert field.meta.wire == expected, field.name
-
-
-# ---- objects of every type, with every field
-
-
-class Maker:
-    """Makes objects: all fields, or some, to a depth."""
-
-    def __init__(self, seed, share=1.0, depth=5):
-        self.random = random.Random(seed)
-        self.share = share
-        self.depth = depth
-
-    def struct(self, type_, depth=0):
-        values = {}
-        for field in fields_of(type_).values():
-            if not field.meta.number or self.random.random() > self.share:
-                continue
-            value = self.field(type_, field, depth)
-            if value is not None:
-                values[field.attr] = value
-        return type_(**values)
-
-    def field(self, owner, field, depth):
-        if field.shape is Shape.SCALAR:
-            if field.optional and is_pointer(owner, field.attr) and self.random.random() < 0.3:
-                return {"bool": False, "string": "", "double": 0.0}.get(field.meta.wire) or (
-                    0
-                    if field.meta.wire in ("int32", "int64", "IntOrString")
-                    else self.scalar(field)
-                )
-            return self.scalar(field)
-        if field.shape is Shape.ANY:
-            return self.any(field, depth)
-        if field.shape is Shape.STRUCT:
-            return self.struct(field.element, depth + 1) if depth < self.depth else None
-        one = functools.partial(self.item, field, depth)
-        if field.meta.wire == "ExtraValue":
-            return {"a": ["b", "c"], "d": ["e"]}
-        if field.meta.wire == "Verbs":
-            return ["get", "list"]
-        if field.shape is Shape.LIST:
-            items = [item for item in (one(), one()) if item is not None]
-            return items or None
-        item = one()
-        return None if item is None else {"key": item, "another": one()}
-
-    def item(self, field, depth):
-        if field.item is Shape.STRUCT:
-            return self.struct(field.element, depth + 1) if depth < self.depth else None
-        return self.scalar(field)
-
-    def any(self, field, depth):
-        from kybern.api.apiextensions.v1 import JSONSchemaProps
-
-        schema = JSONSchemaProps(type="string", description=self.text())
-        return {
-            "JSONSchemaPropsOrBool": self.random.choice([True, schema]),
-            "JSONSchemaPropsOrArray": self.random.choice([[schema, schema], schema]),
-        }.get(field.meta.wire, {"any": [1, "two", None], "thing": {"x": 1.5}})
-
-    def scalar(self, field):
-        wire = field.meta.wire
-        return {
-            "string": self.text,
-            "bool": lambda: True,
-            "int32": lambda: self.random.choice([1, -1, 127, 128, 2**31 - 1, -(2**31)]),
-            "int64": lambda: self.random.choice([1, -1, 300, 2**63 - 1, -(2**63)]),
-            "double": lambda: self.random.choice([1.5, -2.25, 1e100]),
-            "bytes": lambda: base64.b64encode(self.random.randbytes(5)).decode(),
-            "Time": lambda: self.random.choice(["2026-01-02T03:04:05Z", "1970-01-01T00:00:00Z"]),
-            "MicroTime": lambda: f"2026-01-02T03:04:05.{self.random.randrange(10**6):06}Z",
-            "Quantity": lambda: self.random.choice(["100m", "1Gi", "5"]),
-            "IntOrString": lambda: self.random.choice([8080, "http", "25%", -1]),
-            "JSON": lambda: self.random.choice([{"a": 1}, "text", 3]),
-            "JSONSchemaPropsOrStringArray": lambda: ["a", "b"],
-        }[wire]()
-
-    def text(self):
-        return self.random.choice(["x", "some-name", "ünïcode ✓", "long " * 60])
 
 
 @pytest.mark.parametrize("struct", STRUCTS, ids=lambda s: f"{s.__module__[11:]}.{s.__name__}")

@@ -13,6 +13,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
+
 from kybern.api.fields import Shape
 from kybern.api.patch.field_sets import LEAF, SELF, FieldSet, in_order
 from kybern.api.patch.items import item_step
@@ -86,9 +88,19 @@ def _solid(node: Node, value: Any) -> FieldSet:
         elif child.shape is Shape.STRUCT and not child.leaf:
             if below := created(child, item):
                 out[step] = below
-        elif item:
+        elif _is_set(child, item):
             out[step] = _inside(whole(child, item))
     return out
+
+
+def _is_set(child: Node, value: Any) -> bool:
+    """Whether a value is not the zero that the empty object has."""
+    if child.struct is None:
+        return bool(value)
+    zero = child.struct()
+    if isinstance(value, dict):
+        return bool(value) and value != msgspec.to_builtins(zero)
+    return bool(value != zero)
 
 
 def _inside(below: FieldSet) -> FieldSet:
@@ -122,7 +134,8 @@ def _keys(node: Node, value: dict[str, Any]) -> Iterator[tuple[str, Node, Any]]:
 def _compile(node: Node, *, solid: bool) -> Callable[[Any], FieldSet]:
     """Make the function that walks the Structs of one Node."""
     names: dict[str, Any] = {
-        "LEAF": LEAF, "whole": whole, "created": created, "inside": _inside, "map_of": _map_of,
+        "LEAF": LEAF, "whole": whole, "created": created, "inside": _inside, "is_set": _is_set,
+        "map_of": _map_of,
     }  # fmt: skip
     lines = ["def walk(o):", "    out = {}" if solid else "    out = {'.': LEAF}"]
     for number, (attr, step, child) in enumerate(node.plan.fields):
@@ -141,11 +154,14 @@ def _visit(number: int, step: str, child: Node, names: dict[str, Any], *, solid:
         return ["    if v is not None:", f"        out[{step!r}] = {below}"]
     if child.shape is Shape.STRUCT and not child.leaf:
         return [
-            f"    w = created(n{number}, v)", "    if w:", f"        out[{step!r}] = w",
-        ]  # fmt: skip
+            f"    w = v is not None and created(n{number}, v)",
+            "    if w:",
+            f"        out[{step!r}] = w",
+        ]
+    given = f"is_set(n{number}, v)" if child.struct else "v"
     if child.leaf:
-        return ["    if v:", f"        out[{step!r}] = LEAF"]
-    return ["    if v:", f"        out[{step!r}] = inside({below})"]
+        return [f"    if {given}:", f"        out[{step!r}] = LEAF"]
+    return [f"    if {given}:", f"        out[{step!r}] = inside({below})"]
 
 
 def _below(number: int, child: Node, names: dict[str, Any]) -> str:
