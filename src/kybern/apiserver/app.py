@@ -11,7 +11,7 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kybern.apiserver import routes
 from kybern.apiserver.admission.chain import chain
@@ -42,10 +42,12 @@ from kybern.apiserver.registry.core.allocation import Allocators
 from kybern.apiserver.registry.identity import Identities
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from kybern.apiserver.config import Config
     from kybern.apiserver.context import Answer
     from kybern.lib.clock import Clock
-    from kybern.lib.http.messages import Request
+    from kybern.lib.http.messages import Request, Response
     from kybern.store.objects import Store
 
 FILTERS = (
@@ -93,8 +95,8 @@ class ApiServer:
         self.documents = Documents(services, f"{config.advertise_address}:{config.port}")
         services.paths = {**self.documents.paths(), **self.health.paths(), "/metrics": metrics}
         services.prefixes = [*self.health.prefixes(), *self.documents.prefixes()]
-        filters = [make(services) for make in FILTERS]
-        self._rescue = filters[0].rescue
+        filters: list[Any] = [make(services) for make in FILTERS]
+        self._rescue: Callable[[RequestContext, Exception], Response] = filters[0].rescue
         self._enter = tuple(f.enter for f in filters if hasattr(f, "enter"))
         self._leave = tuple(f.leave for f in reversed(filters) if hasattr(f, "leave"))
 

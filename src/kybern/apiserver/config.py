@@ -28,6 +28,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         longest_token: the most seconds a requested token is valid; 0 for no limit.
         service_account_key: PEM of the EC key that signs service account tokens; one for this run
             only when empty.
+        service_account_public_keys: PEM of more keys whose tokens are good, such as those of an
+            API server beside this one, or the key before the current one.
         token: a static bearer token for an administrator; none when empty.
         token_file: more static tokens, in upstream's columns.
         kubelet_certificate: PEM file shown to kubelets.
@@ -49,6 +51,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     api_audiences: tuple[str, ...] = ()
     longest_token: int = 0
     service_account_key: bytes = b""
+    service_account_public_keys: tuple[bytes, ...] = ()
     token: str = ""
     token_file: Path | None = None
     kubelet_certificate: Path | None = None

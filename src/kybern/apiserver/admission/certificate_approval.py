@@ -47,9 +47,7 @@ def may(services: Services, review: Review, verb: str, signer: str) -> bool:
     domain = signer.partition("/")[0]
     return any(
         services.authorizer.authorize(
-            Attributes(
-                review.ctx.user, verb, group=GROUP, version="*", plural="signers", name=name
-            )
+            Attributes(review.ctx.user, verb, group=GROUP, version="*", plural="signers", name=name)
         ).allowed
         for name in (signer, f"{domain}/*")
     )

@@ -38,7 +38,9 @@ class DefaultIngressClass:
             return
         if LEGACY in (ingress.metadata.annotations or {}):
             return
-        found = [c for c in self._classes.all() if (c.metadata.annotations or {}).get(MARK) == "true"]
+        found = [
+            c for c in self._classes.all() if (c.metadata.annotations or {}).get(MARK) == "true"
+        ]
         if found:
             found.sort(key=lambda c: c.metadata.name or "")
             newest = max(found, key=lambda c: c.metadata.creationTimestamp or "")

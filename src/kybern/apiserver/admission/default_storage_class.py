@@ -9,11 +9,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kybern.api.core.v1 import PersistentVolumeClaim
 from kybern.api.storage.v1 import StorageClass
 from kybern.apiserver.admission.looking import Lookup
 
 if TYPE_CHECKING:
+    from kybern.api.core.v1 import PersistentVolumeClaim
     from kybern.apiserver.context import Services
     from kybern.apiserver.registry.review import Review
 

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 PREFIX = "system:node:"
 RESTRICTED = "node-restriction.kubernetes.io/"
+ITSELF = "set to itself"
 OWN_DOMAINS = ("kubelet.kubernetes.io", "node.kubernetes.io")
 KUBELET_LABELS = frozenset(
     (
@@ -70,19 +71,25 @@ class NodeRestriction:
         if review.operation == CREATE:
             pod = review.obj
             if not is_mirror(pod):
-                return f'pod does not have "kubernetes.io/config.mirror" annotation, node "{node}" can only create mirror pods'
+                return (
+                    'pod does not have "kubernetes.io/config.mirror" annotation, '
+                    f'node "{node}" can only create mirror pods'
+                )
             if pod.spec.nodeName != node:
-                return f'node "{node}" can only create pods with spec.nodeName set to itself'
+                return f'node "{node}" can only create pods with spec.nodeName {ITSELF}'
             return _references(pod)
         if review.operation == DELETE:
             if review.old.spec.nodeName != node:
-                return f'node "{node}" can only delete pods with spec.nodeName set to itself'
+                return f'node "{node}" can only delete pods with spec.nodeName {ITSELF}'
             return ""
-        return f'unexpected operation "{review.operation}", node "{node}" can only create and delete mirror pods'
+        return (
+            f'unexpected operation "{review.operation}", node "{node}" can only create and delete '
+            "mirror pods"
+        )
 
     def _pod_status(self, review: Review, node: str) -> str:
         if review.operation != UPDATE or review.old.spec.nodeName != node:
-            return f'node "{node}" can only update pod status for pods with spec.nodeName set to itself'
+            return f'node "{node}" can only update pod status for pods with spec.nodeName {ITSELF}'
         if not codec.equal(review.obj.metadata.labels, review.old.metadata.labels):
             return f'node "{node}" cannot update labels through pod status'
         return ""
@@ -90,7 +97,7 @@ class NodeRestriction:
     def _eviction(self, review: Review, node: str) -> str:
         pod = self._pods.get(review.ctx.name, review.namespace)
         if pod is None or pod.spec.nodeName != node:
-            return f'node "{node}" can only evict pods with spec.nodeName set to itself'
+            return f'node "{node}" can only evict pods with spec.nodeName {ITSELF}'
         return ""
 
     def _node(self, review: Review, node: str) -> str:
@@ -103,7 +110,10 @@ class NodeRestriction:
             if not codec.equal(new.spec.taints, old.spec.taints):
                 return f'node "{node}" is not allowed to modify taints'
             if new.spec.configSource is not None and old.spec.configSource is None:
-                return f'node "{node}" is not allowed to update configSource to a new non-nil configSource'
+                return (
+                    f'node "{node}" is not allowed to update configSource to a new non-nil '
+                    "configSource"
+                )
             if not codec.equal(new.metadata.ownerReferences, old.metadata.ownerReferences):
                 return f'node "{node}" is not allowed to modify ownerReferences'
             return _labels(node, old.metadata.labels or {}, new.metadata.labels or {})
@@ -116,7 +126,8 @@ class NodeRestriction:
 
     def _own_name(self, review: Review, node: str) -> str:
         if review.name != node:
-            return f'can only access {review.resource.kind.singular} with the same name as the requesting node'
+            kind = review.resource.kind.singular
+            return f"can only access {kind} with the same name as the requesting node"
         return ""
 
     def _token(self, review: Review, node: str) -> str:
@@ -152,7 +163,7 @@ def _labels(node: str, old: dict[str, str], new: dict[str, str]) -> str:
     forbidden = sorted(key for key in changed if _is_forbidden(key))
     if not forbidden:
         return ""
-    return f'is not allowed to modify labels: {", ".join(forbidden)}'
+    return f"is not allowed to modify labels: {', '.join(forbidden)}"
 
 
 def _is_forbidden(key: str) -> bool:
@@ -165,5 +176,3 @@ def _is_forbidden(key: str) -> bool:
         return False
     kubernetes = ("kubernetes.io", "k8s.io")
     return any(domain == own or domain.endswith("." + own) for own in kubernetes)
-
-

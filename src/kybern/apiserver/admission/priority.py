@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kybern.api import errors
-from kybern.api.core.v1 import Pod
 from kybern.api.scheduling.v1 import PriorityClass
-from kybern.apiserver.admission.looking import Lookup, named, pod_is_created
+from kybern.apiserver.admission.looking import Lookup, named
 
 if TYPE_CHECKING:
+    from kybern.api.core.v1 import Pod
     from kybern.apiserver.context import Services
     from kybern.apiserver.registry.review import Review
 
@@ -31,10 +31,13 @@ class Priority:
         """Want new pods, and priority classes."""
         if (group, plural) == ("scheduling.k8s.io", "priorityclasses"):
             return operation in ("CREATE", "UPDATE")
-        return pod_is_created(group, plural, subresource, operation)
+        return (group, plural, subresource) == ("", "pods", "") and operation in (
+            "CREATE",
+            "UPDATE",
+        )
 
     def mutate(self, review: Review) -> None:
-        """Give a pod its number.
+        """Give a pod its number; a changed pod keeps the one it has.
 
         Raises:
             Forbidden: the class is unknown, or the pod names another number.
@@ -43,10 +46,16 @@ class Priority:
             return
         pod: Pod = review.obj
         spec = pod.spec
+        if review.operation == "UPDATE":
+            old = review.old.spec
+            if spec.priority is None:
+                spec.priority = old.priority
+            spec.preemptionPolicy = spec.preemptionPolicy or old.preemptionPolicy
+            return
         name, number, policy = spec.priorityClassName or "", 0, PREEMPT
         found = self._classes.get(name) if name else self._default()
         if found is not None:
-            name, number = found.metadata.name or "", found.value
+            name, number = found.metadata.name or "", found.value or 0
             policy = found.preemptionPolicy or PREEMPT
         elif name:
             raise errors.Forbidden.of(
@@ -84,4 +93,4 @@ class Priority:
     def _default(self) -> PriorityClass | None:
         """Return the class for pods that name none: of several, the lowest."""
         found = [each for each in self._classes.all() if each.globalDefault]
-        return min(found, key=lambda each: each.value, default=None)
+        return min(found, key=lambda each: each.value or 0, default=None)

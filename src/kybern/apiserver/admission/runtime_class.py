@@ -10,11 +10,11 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kybern.api import codec, errors
-from kybern.api.core.v1 import Pod
 from kybern.api.node import v1 as node
 from kybern.apiserver.admission.looking import Lookup, named, pod_is_created
 
 if TYPE_CHECKING:
+    from kybern.api.core.v1 import Pod
     from kybern.apiserver.context import Services
     from kybern.apiserver.registry.review import Review
 

@@ -27,9 +27,7 @@ NOBODY = User(ANONYMOUS, (UNAUTHENTICATED,))
 class Chain:
     """Certificates, static tokens, service account tokens; else anonymous."""
 
-    def __init__(
-        self, certificates: Certificates, static: StaticTokens, accounts: Tokens
-    ) -> None:
+    def __init__(self, certificates: Certificates, static: StaticTokens, accounts: Tokens) -> None:
         self._certificates = certificates
         self._static = static
         self._accounts = accounts

@@ -58,7 +58,9 @@ class Tokens:
         self._store = store
         self._clock = clock
         self._signer = jwt.Signer(config.service_account_key or pki.make_key())
-        self._verifier = jwt.Verifier([self._signer.public_key])
+        others = map(jwt.PublicKey.from_pem, config.service_account_public_keys)
+        by_id = {key.kid: key for key in (self._signer.public_key, *others)}
+        self._verifier = jwt.Verifier(by_id.values())
         self._known: dict[str, Verified] = {}
         self._alive: dict[str, Entry] = {}
 

@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any
 
 from kybern.api import codec
 from kybern.api.rbac.v1 import ClusterRole, ClusterRoleBinding, Role, RoleBinding
-from kybern.apiserver.authz.rules import Rule
 from kybern.apiserver.context import NO_OPINION, Verdict
+from kybern.apiserver.registry.rbac.rules import Rule
 
 if TYPE_CHECKING:
     from kybern.api.rbac.v1 import PolicyRule, RoleRef, Subject

@@ -90,9 +90,7 @@ def objects() -> Iterator[Any]:
         "exempt",
         PriorityLevelConfigurationSpec(
             type="Exempt",
-            exempt=ExemptPriorityLevelConfiguration(
-                nominalConcurrencyShares=0, lendablePercent=0
-            ),
+            exempt=ExemptPriorityLevelConfiguration(nominalConcurrencyShares=0, lendablePercent=0),
         ),
     )
     yield _level("catch-all", _limited(5, 0, LimitResponse(type="Reject")))

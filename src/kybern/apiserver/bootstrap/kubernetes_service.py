@@ -109,9 +109,7 @@ class KubernetesService:
                     clusterIP=self._services.allocators.addresses.first,
                     sessionAffinity="None",
                     ports=[
-                        ServicePort(
-                            name="https", protocol="TCP", port=443, targetPort=self._port
-                        )
+                        ServicePort(name="https", protocol="TCP", port=443, targetPort=self._port)
                     ],
                 ),
             )

@@ -73,9 +73,7 @@ class Loopback:
         ctx.subresource = subresource
         strategy = resource.strategy
         if subresource:
-            found = resource.subresources[subresource].strategy
-            assert found is not None
-            strategy = found
+            strategy = resource.subresources[subresource].changed_by()
         await generic.update(ctx, resource, strategy, Replace(obj))
 
     def _resource(self, obj: Any) -> Resource:

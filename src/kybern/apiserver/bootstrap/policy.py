@@ -22,10 +22,10 @@ from kybern.api.rbac.v1 import (
     RoleRef,
     Subject,
 )
-from kybern.apiserver.authz.rules import Rule, uncovered
 from kybern.apiserver.bootstrap import namespaced_roles
 from kybern.apiserver.bootstrap.controller_roles import CONTROLLERS
 from kybern.apiserver.bootstrap.roles import AGGREGATED, BINDINGS, PARTS, ROLES
+from kybern.apiserver.registry.rbac.rules import Rule, uncovered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -220,9 +220,7 @@ ROLES: dict[str, tuple[str, ...]] = {
         "get: url: /.well-known/openid-configuration /.well-known/openid-configuration/ "
         "/openid/v1/jwks /openid/v1/jwks/",
     ),
-    "system:cluster-trust-bundle-discovery": (
-        f"{READ}: certificates.k8s.io: clustertrustbundles",
-    ),
+    "system:cluster-trust-bundle-discovery": (f"{READ}: certificates.k8s.io: clustertrustbundles",),
     "system:certificates.k8s.io:certificatesigningrequests:nodeclient": (
         "create: certificates.k8s.io: certificatesigningrequests/nodeclient",
     ),

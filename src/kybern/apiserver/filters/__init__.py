@@ -1,1 +1,4 @@
-"""Steps every request passes, in the order of app.FILTERS. Each fills in the context or raises an ApiError."""
+"""Steps every request passes, in the order of app.FILTERS.
+
+Each fills in a part of the context, or raises an ApiError.
+"""

@@ -58,9 +58,7 @@ class Impersonation:
             self._check(ctx, "uids", uid, group=AUTHENTICATION_GROUP)
         for key, values in extra.items():
             for value in values:
-                self._check(
-                    ctx, "userextras", value, group=AUTHENTICATION_GROUP, subresource=key
-                )
+                self._check(ctx, "userextras", value, group=AUTHENTICATION_GROUP, subresource=key)
         ctx.impersonator = ctx.user
         ctx.user = User(name, _with_implied(name, groups), uid, extra)
 

@@ -12,6 +12,8 @@ from typing import TYPE_CHECKING
 from kybern.api import errors
 from kybern.apiserver.answers import status_response
 from kybern.lib import logs
+from kybern.lib.http.messages import ClientGone
+from kybern.store.interface import StoreClosed, StoreError
 
 if TYPE_CHECKING:
     from kybern.apiserver.context import RequestContext, Services
@@ -33,9 +35,17 @@ class Panics:
         if isinstance(error, TimeoutError):
             return status_response(
                 ctx,
-                errors.Timeout(
+                errors.Timeout.of(
                     "request did not complete within requested timeout - context deadline exceeded"
                 ),
             )
+        if isinstance(error, StoreClosed):
+            return status_response(ctx, errors.ServiceUnavailable("the server is shutting down"))
+        if isinstance(error, StoreError):
+            # Not a bug: the medium says no, and its message says what to do.
+            log.error("the store failed", error=str(error), path=ctx.path)
+            return status_response(ctx, errors.InternalError.of(str(error)))
+        if isinstance(error, ClientGone):
+            return status_response(ctx, errors.BadRequest(str(error)))
         log.exception("request failed", method=ctx.request.method, path=ctx.path)
         return status_response(ctx, errors.InternalError.of(str(error) or type(error).__name__))

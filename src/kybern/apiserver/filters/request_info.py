@@ -13,6 +13,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
+from kybern.apiserver.query import is_true
+
 if TYPE_CHECKING:
     from kybern.apiserver.context import RequestContext, Services
 
@@ -84,11 +86,6 @@ def _verb_for(ctx: RequestContext, verb: str) -> str:
     if verb in ("list", "watch", "deletecollection"):
         ctx.name = _selected_name(ctx)
     return verb
-
-
-def is_true(text: str) -> bool:
-    """Read a query parameter the way upstream reads booleans: anything but 0 and false."""
-    return text not in ("", "0", "false", "False", "F", "f")
 
 
 def _selected_name(ctx: RequestContext) -> str:

@@ -14,7 +14,6 @@ from kybern.api.field_path import Path, Problem, invalid, not_supported
 from kybern.api.meta.v1 import DeleteOptions, Preconditions
 from kybern.apiserver import accept
 from kybern.apiserver.answers import written
-from kybern.apiserver.filters.request_info import is_true
 from kybern.apiserver.handlers.options import (
     OptionsKind,
     check_dry_run,
@@ -22,6 +21,7 @@ from kybern.apiserver.handlers.options import (
     read_body,
 )
 from kybern.apiserver.handlers.showing import show_entry
+from kybern.apiserver.query import is_true
 from kybern.apiserver.registry import generic
 
 if TYPE_CHECKING:
@@ -81,16 +81,14 @@ def _decode(ctx: RequestContext, body: bytes) -> DeleteOptions:
         if media == codec.PROTOBUF:
             from kybern.api import protobuf
 
-            return protobuf.decode_unknown(body, DeleteOptions)
+            return protobuf.decode(body, DeleteOptions)
         if media == codec.YAML:
             from kybern.api import yaml_text
 
             return codec.from_tree(yaml_text.load(body)[0] or {}, DeleteOptions)
         return codec.decode(body, DeleteOptions)
     except ValueError as error:
-        raise errors.BadRequest(
-            f"couldn't get version/kind; json parse error: {error}"
-        ) from None
+        raise errors.BadRequest(f"couldn't get version/kind; json parse error: {error}") from None
 
 
 def _from_query(ctx: RequestContext) -> DeleteOptions:
@@ -112,9 +110,7 @@ def _merge_query(ctx: RequestContext, options: DeleteOptions) -> None:
         try:
             options.gracePeriodSeconds = int(text)
         except ValueError:
-            raise errors.BadRequest(
-                f'strconv.ParseInt: parsing "{text}": invalid syntax'
-            ) from None
+            raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
     if options.propagationPolicy is None and options.orphanDependents is None:
         options.propagationPolicy = ctx.param("propagationPolicy") or None
     if not options.dryRun:

@@ -43,8 +43,7 @@ async def delete_collection(ctx: RequestContext) -> Response:
         kind.api_version.encode(),
         ctx.services.store.revision,
     )
-    items = b",".join([e.held for e in kept]) if ctx.dry_run else resource.items(kept)
-    return json_response(ctx, 200, [head, items, b"]}"])
+    return json_response(ctx, 200, [head, resource.items(kept), b"]}"])
 
 
 async def _delete_some(
@@ -52,9 +51,7 @@ async def _delete_some(
 ) -> list[Entry]:
     try:
         async with asyncio.TaskGroup() as group:
-            tasks = [
-                group.create_task(_delete(ctx, resource, entry, options)) for entry in entries
-            ]
+            tasks = [group.create_task(_delete(ctx, resource, entry, options)) for entry in entries]
     except ExceptionGroup as failures:
         # The client gets one answer: the first refusal.
         raise failures.exceptions[0] from None

@@ -47,9 +47,7 @@ class Framer:
     def bookmark(self, revision: int, *, ends_initial: bool = False) -> bytes:
         """Return a line that only says how far the watch has come."""
         kind = self._resource.kind
-        annotation = (
-            b',"annotations":{"%b":"true"}' % INITIAL_END.encode() if ends_initial else b""
-        )
+        annotation = b',"annotations":{"%b":"true"}' % INITIAL_END.encode() if ends_initial else b""
         return (
             b'{"type":"BOOKMARK","object":{"kind":"%b","apiVersion":"%b","metadata":'
             b'{"resourceVersion":"%d"%b}}}\n'
@@ -159,9 +157,7 @@ class TableFramer(ChoosingFramer):
         return codec.encode(tree)
 
 
-def framer(
-    ctx: RequestContext, resource: Resource, form: Form, chosen: Choice | None
-) -> Framer:
+def framer(ctx: RequestContext, resource: Resource, form: Form, chosen: Choice | None) -> Framer:
     """Return what makes the lines of a watch."""
     if form.view == accept.PARTIAL:
         return PartialFramer(resource, chosen, form.version)

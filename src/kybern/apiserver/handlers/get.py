@@ -31,4 +31,3 @@ async def get(ctx: RequestContext) -> Response:
         if view is not None:
             return show_object(ctx, view.read(resource.decode(entry)))
     return show_entry(ctx, resource, entry)
-

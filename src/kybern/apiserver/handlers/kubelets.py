@@ -7,7 +7,6 @@ By:   the conversations with containers, and `nodes/proxy`.
 
 from __future__ import annotations
 
-import ssl
 from typing import TYPE_CHECKING, Any
 
 from kybern.api import codec, errors
@@ -16,6 +15,8 @@ from kybern.lib import tls
 from kybern.lib.http.client import HttpClient
 
 if TYPE_CHECKING:
+    import ssl
+
     from kybern.apiserver.config import Config
     from kybern.store.objects import Store
 

@@ -118,9 +118,7 @@ def _limit(ctx: RequestContext) -> int:
     try:
         return max(int(text), 0)
     except ValueError:
-        raise errors.BadRequest(
-            f'strconv.ParseInt: parsing "{text}": invalid syntax'
-        ) from None
+        raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
 
 
 def _state(ctx: RequestContext, limit: int, token: str) -> tuple[int, str, bool]:
@@ -203,5 +201,3 @@ def _table_body(ctx: RequestContext, resource: Resource, page: Page, version: st
         meta["remainingItemCount"] = page.remaining
     wires = [resource.wire(entry) for entry in page.entries]
     return showing.table(ctx, resource, wires, version, meta)
-
-

@@ -91,7 +91,7 @@ async def patch(ctx: RequestContext) -> Response:
         return show_written(ctx, resource, written, None)
     subresource = resource.subresources[ctx.subresource]
     change = Patched(body, resource.kind, subresource.view)
-    written = await generic.update(ctx, resource, subresource.strategy, change)
+    written = await generic.update(ctx, resource, subresource.changed_by(), change)
     return show_written(ctx, resource, written, subresource.view)
 
 

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 from kybern.api import codec, errors
 from kybern.api.patch import json_patch, merge_patch, strategic
 from kybern.api.patch.apply import apply
-from kybern.apiserver.filters.request_info import is_true
+from kybern.apiserver.query import is_true
 from kybern.apiserver.registry import managed
 
 if TYPE_CHECKING:

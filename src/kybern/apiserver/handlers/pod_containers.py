@@ -50,7 +50,9 @@ def container_of(pod: Pod, wanted: str) -> str:
         return regular[0]
     if len(regular) == 1 and not init:
         return regular[0]
-    text = f"a container name must be specified for pod {name}, choose one of: [{' '.join(regular)}]"
+    text = (
+        f"a container name must be specified for pod {name}, choose one of: [{' '.join(regular)}]"
+    )
     if init:
         text += f" or one of the init containers: [{' '.join(init)}]"
     if debug:

@@ -12,11 +12,11 @@ from urllib.parse import quote, urlencode
 
 from kybern.api import errors
 from kybern.api.field_path import Path, Problem, forbidden, invalid
-from kybern.apiserver.filters.request_info import is_true
 from kybern.apiserver.handlers import log_websocket
 from kybern.apiserver.handlers.forwarding import is_upgrade, relay, unreachable
 from kybern.apiserver.handlers.options import OptionsKind
 from kybern.apiserver.handlers.pod_containers import container_of, pod_of
+from kybern.apiserver.query import is_true
 from kybern.lib.http.messages import Response, StreamResponse
 
 if TYPE_CHECKING:
@@ -77,9 +77,7 @@ def _options(ctx: RequestContext) -> dict[str, str]:
         try:
             number = int(text)
         except ValueError:
-            raise errors.BadRequest(
-                f'unable to parse "{text}" as an integer for {name}'
-            ) from None
+            raise errors.BadRequest(f'unable to parse "{text}" as an integer for {name}') from None
         if number < LEAST[name]:
             what = "greater than 0" if LEAST[name] else "greater than or equal to 0"
             problems.append(invalid(Path(name), number, f"must be {what}"))

@@ -11,9 +11,9 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, urlencode
 
 from kybern.api import errors
-from kybern.apiserver.filters.request_info import is_true
 from kybern.apiserver.handlers.forwarding import forward, is_upgrade
 from kybern.apiserver.handlers.pod_containers import container_of, pod_of
+from kybern.apiserver.query import is_true
 
 if TYPE_CHECKING:
     from kybern.apiserver.context import Answer, RequestContext

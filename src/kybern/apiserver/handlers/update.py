@@ -84,12 +84,12 @@ async def update(ctx: RequestContext) -> Response:
         )  # fmt: skip
         return show_entry(ctx, resource, written.entry, 201 if written.created else 200)
     subresource = resource.subresources[ctx.subresource]
-    view, strategy = subresource.view, subresource.strategy
+    view = subresource.view
     if view is None:
         change: generic.Change = Replace(body, resource.kind)
     else:
         change = ReplaceView(body, view)
-    written = await generic.update(ctx, resource, strategy, change)
+    written = await generic.update(ctx, resource, subresource.changed_by(), change)
     return show_written(ctx, resource, written, view)
 
 

@@ -17,11 +17,11 @@ from kybern.api import codec, errors
 from kybern.api.field_path import Path, Problem, forbidden, not_supported
 from kybern.apiserver import accept
 from kybern.apiserver.answers import NO_CACHE
-from kybern.apiserver.filters.request_info import is_true
 from kybern.apiserver.handlers import versions
 from kybern.apiserver.handlers.choosing import Choice, choice
 from kybern.apiserver.handlers.framing import Framer, framer
 from kybern.apiserver.handlers.options import OptionsKind
+from kybern.apiserver.query import is_true
 from kybern.lib.http.messages import StreamResponse
 from kybern.store.interface import Compacted, FutureRevision, WatcherTooSlow
 
@@ -96,7 +96,9 @@ def _check(ctx: RequestContext) -> None:
         problems.append(forbidden(where, text))
     if match:
         if not initial:
-            text = "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+            text = (
+                "resourceVersionMatch is forbidden for watch unless sendInitialEvents is provided"
+            )
             problems.append(forbidden(where, text))
         if match != NOT_OLDER:
             problems.append(not_supported(where, match, (NOT_OLDER,)))
@@ -124,9 +126,7 @@ def _start(
             end_marker = listing.revision
     else:
         watcher = store.watch(scope, revision or store.revision)
-    plan = Plan(
-        framing, initial, bookmarks=bookmarks, end_marker=end_marker, seconds=_seconds(ctx)
-    )
+    plan = Plan(framing, initial, bookmarks=bookmarks, end_marker=end_marker, seconds=_seconds(ctx))
     return plan, watcher
 
 
@@ -136,12 +136,10 @@ def _seconds(ctx: RequestContext) -> float:
         try:
             seconds = int(text)
         except ValueError:
-            raise errors.BadRequest(
-                f'strconv.ParseInt: parsing "{text}": invalid syntax'
-            ) from None
+            raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
         if seconds > 0:
             return float(seconds)
-    return SHORTEST * (1.0 + ctx.services.identities.fraction())
+    return SHORTEST * (1.0 + float(ctx.services.identities.fraction()))
 
 
 async def _lines(plan: Plan, watcher: Watcher) -> AsyncIterator[bytes]:

@@ -104,7 +104,5 @@ def _subresources(kind: Kind, strategy: Strategy) -> dict[str, Subresource]:
     named = (kind.group, kind.kind)
     found = [make(strategy) for make in SUBRESOURCES.get(named, ())]
     if kind.has_status:
-        found.append(
-            Subresource("status", strategy=STATUS.get(named, StatusStrategy)(strategy))
-        )
+        found.append(Subresource("status", strategy=STATUS.get(named, StatusStrategy)(strategy)))
     return {subresource.name: subresource for subresource in found}

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kybern.api.meta.v1 import DeleteOptions
     from kybern.apiserver.context import RequestContext
     from kybern.apiserver.registry.resource import Resource
-    from kybern.apiserver.registry.strategy import Claim, Strategy
+    from kybern.apiserver.registry.strategy import Strategy
 
 NAME_ATTEMPTS = 8
 """How many generated names are tried before the client is told that all were taken."""
@@ -207,7 +207,7 @@ async def _store_update(
     if not remove and data == entry.data:
         return Written(entry)
     if ctx.dry_run:
-        return Written(Entry(entry.key, 0, entry.created, data))
+        return Written(_unstored(entry, data))
     store = ctx.services.store
     if not remove:
         return Written(await store.update(entry.key, data, entry, strategy.ttl))
@@ -215,6 +215,11 @@ async def _store_update(
     gone = await store.delete(entry.key, entry)
     strategy.removed(ctx, old)
     return Written(Entry(entry.key, gone.revision, entry.created, data))
+
+
+def _unstored(entry: Entry, data: bytes) -> Entry:
+    """Return what a dry run would have stored, with the version of what is there."""
+    return Entry(entry.key, entry.revision, entry.created, data)
 
 
 class Deleted(NamedTuple):
@@ -264,7 +269,7 @@ async def _delete_once(
     plan = strategy.adjust_deletion(ctx, old, plan)
     if plan.remove:
         if ctx.dry_run:
-            return Deleted(Entry(entry.key, 0, entry.created, entry.data), gone=True)
+            return Deleted(entry, gone=True)
         gone = await store.delete(entry.key, entry)
         strategy.removed(ctx, old)
         return Deleted(gone, gone=True)
@@ -273,5 +278,5 @@ async def _delete_once(
     if data == entry.data:
         return Deleted(entry, gone=False)
     if ctx.dry_run:
-        return Deleted(Entry(entry.key, 0, entry.created, data), gone=False)
+        return Deleted(_unstored(entry, data), gone=False)
     return Deleted(await store.update(entry.key, data, entry, strategy.ttl), gone=False)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from kybern.apiserver.context import RequestContext
     from kybern.apiserver.registry.resource import Resource
 
+
 def created(ctx: RequestContext, resource: Resource, obj: Any) -> None:
     """Note who set the fields of a new object."""
     reset = reset_of(ctx, resource.kind)

@@ -135,6 +135,4 @@ def check_preconditions(resource: Resource, meta: ObjectMeta, wanted: Any) -> No
 
 def precondition_text(what: str, wanted: str, found: str) -> str:
     """Say which precondition failed."""
-    return (
-        f"Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"
-    )
+    return f"Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"

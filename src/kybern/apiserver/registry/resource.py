@@ -74,6 +74,11 @@ class Subresource:
             verbs = ("create",) if make else ("get", "update", "patch") if strategy else ()
         self.verbs = frozenset(verbs)
 
+    def changed_by(self) -> Strategy:
+        """Return the strategy; routes only ask where there is one."""
+        assert self.strategy is not None
+        return self.strategy
+
 
 class Resource:
     """A resource whose stored form is the form it is served in."""

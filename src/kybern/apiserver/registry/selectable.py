@@ -125,7 +125,8 @@ METADATA: dict[str, Getter] = {
 
 
 def _event_source(event: Peek) -> str:
-    return event.source.component or event.reportingComponent  # type: ignore[attr-defined]
+    assert isinstance(event, EventPeek)
+    return event.source.component or event.reportingComponent
 
 
 def _reference(name: str) -> dict[str, Getter]:
@@ -186,9 +187,7 @@ REPLICAS = Fields(PodPeek, {"status.replicas": lambda o: str(o.status.replicas)}
 
 BY_KIND: dict[tuple[str, str], Fields] = {
     ("", "Pod"): POD,
-    ("", "Node"): Fields(
-        PodPeek, {"spec.unschedulable": lambda o: _bool(o.spec.unschedulable)}
-    ),
+    ("", "Node"): Fields(PodPeek, {"spec.unschedulable": lambda o: _bool(o.spec.unschedulable)}),
     ("", "Namespace"): Fields(
         PodPeek, {"status.phase": lambda o: o.status.phase, "name": lambda o: o.metadata.name}
     ),

@@ -120,9 +120,7 @@ SUBRESOURCES: dict[tuple[str, str], tuple[Make, ...]] = {
     ),
     ("", "ReplicationController"): (_scale,),
     ("", "Service"): (_connects("proxy"),),
-    ("", "ServiceAccount"): (
-        _does("token", "authentication.k8s.io/v1", "TokenRequest", issue),
-    ),
+    ("", "ServiceAccount"): (_does("token", "authentication.k8s.io/v1", "TokenRequest", issue),),
     ("apps", "Deployment"): (_scale,),
     ("apps", "ReplicaSet"): (_scale,),
     ("apps", "StatefulSet"): (_scale,),

@@ -84,9 +84,7 @@ class Strategy:
         """Add one to the generation when anything but metadata and status changed."""
         if self.generations:
             generation = old.metadata.generation or 0
-            changed = any(
-                not codec.equal(getattr(obj, f), getattr(old, f)) for f in self._content
-            )
+            changed = any(not codec.equal(getattr(obj, f), getattr(old, f)) for f in self._content)
             obj.metadata.generation = generation + 1 if changed else old.metadata.generation
 
     def validate(self, ctx: RequestContext, obj: Any) -> list[Problem]:

@@ -46,7 +46,7 @@ async def issue(ctx: RequestContext, request: TokenRequest) -> TokenRequest:
     now = ctx.services.clock.now()
     token = "" if ctx.dry_run else ctx.services.tokens.issue(
         ctx.namespace, ctx.name, account.metadata.uid or "",
-        audiences=tuple(request.spec.audiences), seconds=seconds, bound=bound,
+        audiences=tuple(request.spec.audiences or ()), seconds=seconds, bound=bound,
         jti=ctx.services.identities.uid(),
     )  # fmt: skip
     request.metadata.name, request.metadata.namespace = ctx.name, ctx.namespace

@@ -120,9 +120,7 @@ def _user_of(spec: Any) -> User:
 
 def _decide(ctx: RequestContext, user: User, spec: Any) -> SubjectAccessReviewStatus:
     verdict = ctx.services.authorizer.authorize(_asked(user, spec))
-    return SubjectAccessReviewStatus(
-        allowed=bool(verdict.allowed), reason=verdict.reason or None
-    )
+    return SubjectAccessReviewStatus(allowed=bool(verdict.allowed), reason=verdict.reason or None)
 
 
 def _asked(user: User, spec: Any) -> Attributes:

@@ -73,8 +73,9 @@ def to_v1(new: v2.HorizontalPodAutoscaler) -> v1.HorizontalPodAutoscaler:
     )
     others = []
     for metric in new.spec.metrics or ():
-        if _is_cpu(metric) and spec.targetCPUUtilizationPercentage is None:
-            spec.targetCPUUtilizationPercentage = metric.resource.target.averageUtilization
+        utilization = _cpu_target(metric)
+        if utilization is not None and spec.targetCPUUtilizationPercentage is None:
+            spec.targetCPUUtilizationPercentage = utilization
         else:
             others.append(metric)
     _carry(carried, METRICS, others)
@@ -106,13 +107,11 @@ def _ref(ref: Any, make: Any) -> Any:
     return make(kind=ref.kind, name=ref.name, apiVersion=ref.apiVersion)
 
 
-def _is_cpu(metric: v2.MetricSpec) -> bool:
+def _cpu_target(metric: v2.MetricSpec) -> int | None:
     resource = metric.resource
-    return (
-        resource is not None
-        and resource.name == "cpu"
-        and resource.target.averageUtilization is not None
-    )
+    if resource is None or resource.name != "cpu":
+        return None
+    return resource.target.averageUtilization
 
 
 def _carry(carried: dict[str, str], name: str, value: Any) -> None:
@@ -121,7 +120,7 @@ def _carry(carried: dict[str, str], name: str, value: Any) -> None:
 
 
 def _carried(carried: dict[str, str], name: str, type_: Any) -> Any:
-    """Return what an annotation says; None when it is missing or nonsense, as anyone may write it."""
+    """Return what an annotation says; None when it is missing or, as anyone writes it, nonsense."""
     text = carried.get(name)
     if not text:
         return None

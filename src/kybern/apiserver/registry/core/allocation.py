@@ -17,7 +17,7 @@ if TYPE_CHECKING:
     from random import Random
 
 
-class Taken(Exception):  # noqa: N818  # the message is upstream's sentence
+class Taken(Exception):  # the message is upstream's sentence
     """The number is somebody's already, or outside the range, or none is left."""
 
 
@@ -101,8 +101,7 @@ class Addresses:
             numbers.first <= int(address) <= numbers.last
         ):
             raise Taken(
-                "provided IP is not in the valid range. The range of valid IPs is "
-                f"{self.network}"
+                f"provided IP is not in the valid range. The range of valid IPs is {self.network}"
             )
         if not numbers.take(int(address)):
             raise Taken("provided IP is already allocated")

@@ -97,9 +97,7 @@ class ServiceStrategy(Strategy):
             _claim_ports(claim, obj.spec, None if old is None else old.spec)
         except _Refused as refusal:
             claim.release()
-            raise errors.Invalid.of(
-                self.kind, obj.metadata.name or "", [refusal.problem]
-            ) from None
+            raise errors.Invalid.of(self.kind, obj.metadata.name or "", [refusal.problem]) from None
         if old is not None:
             claim.drop(
                 addresses_of(old.spec) - addresses_of(obj.spec),
@@ -115,7 +113,7 @@ class ServiceStrategy(Strategy):
         _release(ctx.services.allocators, addresses_of(obj.spec), ports_of(obj.spec))
 
 
-class _Refused(Exception):  # noqa: N818  # carries a problem to the one place that answers
+class _Refused(Exception):  # carries a problem to the one place that answers
     def __init__(self, problem: Problem) -> None:
         super().__init__(str(problem))
         self.problem = problem
@@ -251,22 +249,25 @@ def _claim_ports(claim: ServiceClaim, spec: ServiceSpec, old: ServiceSpec | None
 def _claim_node_ports(claim: ServiceClaim, spec: ServiceSpec, had: set[int]) -> None:
     automatic = spec.type == NODE or spec.allocateLoadBalancerNodePorts is not False
     mine: dict[int, set[str]] = {}
-    for index, port in enumerate(spec.ports or ()):
-        wanted = port.nodePort or 0
+    ports = spec.ports or []
+    for index, port in enumerate(ports):
         protocol = port.protocol or "TCP"
-        if not wanted:
-            # The same port in another protocol gets the same number.
-            twin = next((p.nodePort for p in (spec.ports or ())[:index]
-                         if p.port == port.port and p.protocol != protocol and p.nodePort), 0)  # fmt: skip
-            if twin and protocol not in mine.get(twin, ()):
-                wanted = twin
+        wanted = port.nodePort or _twin(ports[:index], port, mine)
         if wanted in had or wanted in mine:
             port.nodePort = wanted
         elif wanted or automatic:
-            where = (SPEC / "ports")[index] / "nodePort"
-            port.nodePort = _take(claim, wanted, where)
+            port.nodePort = _take(claim, wanted, (SPEC / "ports")[index] / "nodePort")
         if port.nodePort:
             mine.setdefault(port.nodePort, set()).add(protocol)
+
+
+def _twin(before: list[ServicePort], port: ServicePort, mine: dict[int, set[str]]) -> int:
+    """Return the node port of the same port in another protocol: one number serves both."""
+    for other in before:
+        number = other.nodePort
+        if other.port == port.port and number and (port.protocol or "TCP") not in mine[number]:
+            return number
+    return 0
 
 
 def _take(claim: ServiceClaim, wanted: int, where: Path) -> int:

@@ -86,9 +86,7 @@ async def _ask_budget(ctx: RequestContext, pod: Pod) -> None:
         _take(budget, pod, rfc3339(ctx.services.clock.now()))
         if ctx.dry_run or await _stored(store, entry, resource.encode(budget)):
             return
-    raise errors.TooManyRequests.of(
-        "couldn't update PodDisruptionBudget: it keeps changing", 10
-    )
+    raise errors.TooManyRequests.of("couldn't update PodDisruptionBudget: it keeps changing", 10)
 
 
 async def _stored(store: Any, entry: Entry, data: bytes) -> bool:
@@ -111,18 +109,17 @@ def _spared(budget: PodDisruptionBudget, pod: Pod) -> bool:
         return False
     if budget.spec.unhealthyPodEvictionPolicy == "AlwaysAllow":
         return True
-    status = budget.status
-    return status.currentHealthy >= status.desiredHealthy and status.desiredHealthy > 0
+    healthy, wanted = budget.status.currentHealthy or 0, budget.status.desiredHealthy or 0
+    return healthy >= wanted > 0
 
 
 def _take(budget: PodDisruptionBudget, pod: Pod, now: str) -> None:
     status, meta = budget.status, budget.metadata
     if (status.observedGeneration or 0) < (meta.generation or 0):
-        raise _refused(
-            meta.name or "", f"The disruption budget {meta.name} is still being processed by the "
-            "server.", 10,
-        )  # fmt: skip
-    if status.disruptionsAllowed < 0:
+        why = f"The disruption budget {meta.name} is still being processed by the server."
+        raise _refused(why, 10)
+    allowed = status.disruptionsAllowed or 0
+    if allowed < 0:
         raise errors.Forbidden(
             f'poddisruptionbudgets.policy "{meta.name}" is forbidden: pdb disruptions allowed is '
             "negative",
@@ -134,19 +131,16 @@ def _take(budget: PodDisruptionBudget, pod: Pod, now: str) -> None:
             "too many evictions not confirmed by PDB controller",
             {"name": meta.name, "group": "policy", "kind": "poddisruptionbudgets"},
         )
-    if status.disruptionsAllowed == 0:
-        raise _refused(
-            meta.name or "",
-            f"The disruption budget {meta.name} needs {status.desiredHealthy} healthy pods and "
-            f"has {status.currentHealthy} currently",
-            0,
-        )
-    status.disruptionsAllowed -= 1
+    if allowed == 0:
+        needed, found = status.desiredHealthy or 0, status.currentHealthy or 0
+        why = f"The disruption budget {meta.name} needs {needed} healthy pods and has {found}"
+        why += " currently"
+        raise _refused(why, 0)
+    status.disruptionsAllowed = allowed - 1
     status.disruptedPods = {**(status.disruptedPods or {}), pod.metadata.name or "": now}
 
 
-def _refused(name: str, why: str, retry_after: int) -> errors.TooManyRequests:
-    del name
+def _refused(why: str, retry_after: int) -> errors.TooManyRequests:
     cause = {"reason": "DisruptionBudget", "message": why}
     return errors.TooManyRequests.of(REFUSED, retry_after, [cause])
 

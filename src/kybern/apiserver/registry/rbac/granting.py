@@ -10,8 +10,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kybern.api import codec, errors
-from kybern.apiserver.authz.rules import uncovered
 from kybern.apiserver.context import Attributes
+from kybern.apiserver.registry.rbac.rules import uncovered
 from kybern.apiserver.registry.strategy import Strategy
 
 if TYPE_CHECKING:

@@ -2,7 +2,7 @@
 
 In:   rules as the Structs of rbac/v1 have them.
 Out:  Rule, which matches requests; `uncovered`, the parts of rules that others do not allow.
-By:   authz.rbac and the strategies of roles and bindings. Pure.
+By:   authz.rbac, and the strategies of roles and bindings. Pure.
 """
 
 from __future__ import annotations
