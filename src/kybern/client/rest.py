@@ -56,7 +56,14 @@ class ListAnswer(msgspec.Struct):
     items: list[msgspec.Raw] | None = None
 
 
+class KindOnly(msgspec.Struct):
+    """Any object, to see what it is."""
+
+    kind: str = ""
+
+
 _LIST = msgspec.json.Decoder(ListAnswer)
+_KIND = msgspec.json.Decoder(KindOnly)
 
 
 def query_string(parameters: Mapping[str, str | int | bool | None]) -> str:
@@ -355,7 +362,7 @@ def _error(data: bytes, code: int) -> errors.ApiError:
 
 
 def _is_status(data: bytes) -> bool:
-    return b'"kind":"Status"' in data[:200]
+    return _KIND.decode(data).kind == "Status"
 
 
 def _wait_asked(response: TransportResponse) -> float | None:
