@@ -11,7 +11,8 @@ upstream server becomes a task; their number is bounded, and beyond it queries a
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+import socket
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, cast
 
 from kybern.dns import wire
 from kybern.dns.resolve import MAX_MESSAGE
@@ -111,13 +112,18 @@ class Listeners:
         raise AssertionError("unreachable")
 
     async def _open_datagram(self, address: Address) -> asyncio.DatagramTransport:
-        loop = asyncio.get_running_loop()
+        # A socket of our own: the loop would hide why it cannot be bound.
+        family = socket.AF_INET6 if ":" in address.host else socket.AF_INET
+        sock = socket.socket(family, socket.SOCK_DGRAM)
         try:
-            transport, _ = await loop.create_datagram_endpoint(
-                lambda: _Datagrams(self), local_addr=(address.host, address.port)
-            )
+            sock.setblocking(False)
+            sock.bind((address.host, address.port))
         except OSError as error:
-            raise OSError(error.errno, f"cannot listen on UDP {address}: {error}") from error
+            sock.close()
+            problem = f"cannot listen on UDP {address}: {error.strerror}"
+            raise OSError(error.errno, problem) from error
+        loop = asyncio.get_running_loop()
+        transport, _ = await loop.create_datagram_endpoint(lambda: _Datagrams(self), sock=sock)
         return transport
 
     async def _open_stream(self, address: Address) -> None:
@@ -127,7 +133,8 @@ class Listeners:
                 lambda: _Stream(self), address.host, address.port, reuse_address=True
             )
         except OSError as error:
-            raise OSError(error.errno, f"cannot listen on TCP {address}: {error}") from error
+            problem = f"cannot listen on TCP {address}: {error.strerror}"
+            raise OSError(error.errno, problem) from error
         self._servers.append(server)
 
 
@@ -141,7 +148,7 @@ class _Datagrams(asyncio.DatagramProtocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the socket into use."""
-        self._send = transport.sendto  # type: ignore[attr-defined]
+        self._send = cast("asyncio.DatagramTransport", transport).sendto
 
     def datagram_received(self, data: bytes, addr: Any) -> None:
         """Answer at once if possible."""
@@ -173,10 +180,9 @@ class _Stream(asyncio.Protocol):
 
     def connection_made(self, transport: asyncio.BaseTransport) -> None:
         """Take the connection, or turn it away when there are too many."""
-        assert isinstance(transport, asyncio.Transport)
-        self._transport = transport
+        self._transport = cast("asyncio.Transport", transport)
         if len(self._listeners.streams) >= MAX_STREAMS:
-            transport.abort()
+            self._transport.abort()
             return
         self._listeners.streams.add(self)
         loop = asyncio.get_running_loop()
