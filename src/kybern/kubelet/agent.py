@@ -176,7 +176,7 @@ class Kubelet:
             volumes=volumes,
             objects=objects,
             cgroups=Cgroups(
-                config.cgroup_root,
+                config.pods_cgroup,
                 self._cgroup_version,
                 systemd=config.cgroup_driver == "systemd",
             ),

@@ -7,6 +7,7 @@ By:   the agent and its parts.
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -38,7 +39,8 @@ class KubeletConfig:
         taints: put on the Node when it is first registered, as `key=value:Effect`.
         max_pods: more are refused.
         cgroup_driver: `cgroupfs` or `systemd`; the same as the runtime's.
-        cgroup_root: the pods' cgroups are below; absolute.
+        cgroup_root: the pods' cgroups are below; absolute. "" for one which no other data directory
+            has: two kubelets on a machine would take each other's pods for orphans.
         resolv_conf: the node's resolver configuration.
         reserved: CPU, memory and so on kept from pods, as quantities by resource name.
         status_interval: seconds between reports of an unchanged node status.
@@ -67,7 +69,7 @@ class KubeletConfig:
     taints: tuple[str, ...] = ()
     max_pods: int = 110
     cgroup_driver: str = "cgroupfs"
-    cgroup_root: str = "/kubepods"
+    cgroup_root: str = ""
     resolv_conf: Path = Path("/etc/resolv.conf")
     reserved: Mapping[str, str] = field(default_factory=dict)
     status_interval: float = 300.0
@@ -77,6 +79,14 @@ class KubeletConfig:
     log_max_files: int = 5
     parallel_starts: int = 8
     parallel_pulls: int = 4
+
+    @property
+    def pods_cgroup(self) -> str:
+        """The cgroup of all pods."""
+        if self.cgroup_root:
+            return self.cgroup_root
+        digest = hashlib.sha256(str(self.data_dir).encode()).hexdigest()[:8]
+        return f"/kubepods-{digest}"
 
     @property
     def pods_dir(self) -> Path:
@@ -97,7 +107,7 @@ class KubeletConfig:
             found.append(f"The data directory {self.data_dir} is not an absolute path.")
         if self.cgroup_driver not in ("cgroupfs", "systemd"):
             found.append(f"There is no cgroup driver {self.cgroup_driver!r}: cgroupfs or systemd.")
-        if not self.cgroup_root.startswith("/"):
+        if not self.pods_cgroup.startswith("/"):
             found.append(f"The cgroup root {self.cgroup_root!r} does not begin with a slash.")
         if bool(self.tls_cert) != bool(self.tls_key):
             found.append("A TLS certificate needs its key, and a key its certificate.")

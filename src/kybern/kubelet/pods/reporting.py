@@ -39,13 +39,14 @@ OWNED = (
 class Reported:
     """What the API server was told of one pod."""
 
-    __slots__ = ("idle", "name", "namespace", "sent", "uid", "version", "wanted")
+    __slots__ = ("idle", "last", "name", "namespace", "sent", "uid", "version", "wanted")
 
     def __init__(self, pod: Pod) -> None:
         self.uid = pod.metadata.uid or ""
         self.namespace = pod.metadata.namespace or ""
         self.name = pod.metadata.name or ""
-        self.sent = pod.status
+        self.sent = pod.status  # what the server is known to have
+        self.last = pod.status  # what it was told last, whether or not that has arrived
         self.version = 0
         self.wanted: PodStatus | None = None
         self.idle = asyncio.Event()
@@ -67,9 +68,9 @@ class Reporter:
         reported = self._pods.get(uid)
         if reported is None:
             reported = self._pods[uid] = Reported(pod)
-        if not status_patch(reported.wanted or reported.sent, status):
+        if not status_patch(reported.last, status):
             return
-        reported.wanted = status
+        reported.wanted = reported.last = status
         if reported.idle.is_set():
             reported.idle.clear()
             name = f"status {reported.namespace}/{reported.name}"
@@ -82,7 +83,7 @@ class Reporter:
             return
         version = pod.metadata.resourceVersion or ""
         if version.isdigit() and int(version) > reported.version:
-            reported.sent = pod.status
+            reported.sent = reported.last = pod.status
             self.report(pod, status)
 
     async def wait_sent(self, uid: str) -> None:
@@ -121,15 +122,27 @@ class Reporter:
                 try:
                     await self._patch(reported, status)
                     failures = 0
-                except (NotFound, Conflict):
-                    return  # the pod is gone, or another one has its name
+                except NotFound:
+                    return
                 except (Unreachable, ApiError) as error:
+                    if isinstance(error, Conflict) and await self._is_another(reported):
+                        return
                     log.warning("status not sent, trying again", pod=reported.name, why=str(error))
                     reported.wanted = reported.wanted or status
                     await self._clock.sleep(RETRY.delay(failures))
                     failures += 1
         finally:
             reported.idle.set()
+
+    async def _is_another(self, reported: Reported) -> bool:
+        """Whether another pod has the name now; otherwise somebody was writing at the same time."""
+        try:
+            pod = await self._client.get(Pod, reported.name, reported.namespace)
+        except NotFound:
+            return True
+        except (Unreachable, ApiError):
+            return False
+        return pod.metadata.uid != reported.uid
 
     async def _patch(self, reported: Reported, status: PodStatus) -> None:
         changes = status_patch(reported.sent, status)
