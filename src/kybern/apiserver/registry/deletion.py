@@ -29,7 +29,14 @@ class Plan(NamedTuple):
     changed: bool
 
 
-def plan(meta: ObjectMeta, options: DeleteOptions, grace: int | None, now: float) -> Plan:
+def plan(
+    meta: ObjectMeta,
+    options: DeleteOptions,
+    grace: int | None,
+    now: float,
+    *,
+    orphans: bool = False,
+) -> Plan:
     """Decide what deleting means for an object.
 
     Args:
@@ -37,6 +44,7 @@ def plan(meta: ObjectMeta, options: DeleteOptions, grace: int | None, now: float
         options: of the request.
         grace: seconds the kind gives its objects; None when it has no graceful deletion.
         now: the time.
+        orphans: whether dependents of such objects stay when nobody says what becomes of them.
     """
     deletion, seconds = meta.deletionTimestamp, meta.deletionGracePeriodSeconds
     graceful = False
@@ -48,7 +56,7 @@ def plan(meta: ObjectMeta, options: DeleteOptions, grace: int | None, now: float
         graceful = True
     elif deletion is None and grace is not None:
         deletion, seconds, graceful = rfc3339(now + grace), grace, True
-    finalizers = _finalizers(list(meta.finalizers or ()), options)
+    finalizers = _finalizers(list(meta.finalizers or ()), options, orphans=orphans)
     if not graceful and finalizers:
         deletion, seconds = deletion or rfc3339(now), 0
     generation = meta.generation
@@ -68,13 +76,15 @@ def _unchanged(meta: ObjectMeta) -> Plan:
     )  # fmt: skip
 
 
-def _finalizers(old: list[str], options: DeleteOptions) -> list[str]:
+def _finalizers(old: list[str], options: DeleteOptions, *, orphans: bool) -> list[str]:
     """Return the finalizers with those of the garbage collector as the options want them."""
     policy, orphan = options.propagationPolicy, options.orphanDependents
     if orphan is not None:
         wanted = {ORPHAN} if orphan else set()
     elif policy is not None:
         wanted = {"Orphan": {ORPHAN}, "Foreground": {FOREGROUND}}.get(policy, set())
+    elif orphans and ORPHAN not in old and FOREGROUND not in old:
+        wanted = {ORPHAN}
     else:
         return old
     kept = [f for f in old if f not in (ORPHAN, FOREGROUND) or f in wanted]

@@ -265,7 +265,8 @@ async def _delete_once(
     if admission.validates(review):
         await admission.validate(review)
     grace = strategy.grace(ctx, old, options)
-    plan = deletion.plan(old.metadata, options, grace, ctx.services.clock.now())
+    now = ctx.services.clock.now()
+    plan = deletion.plan(old.metadata, options, grace, now, orphans=strategy.orphans)
     plan = strategy.adjust_deletion(ctx, old, plan)
     if plan.remove:
         if ctx.dry_run:

@@ -14,6 +14,7 @@ from kybern.apiserver.registry.authentication import reviews as who
 from kybern.apiserver.registry.authentication.token_request import issue
 from kybern.apiserver.registry.authorization import reviews as may
 from kybern.apiserver.registry.autoscaling import versions
+from kybern.apiserver.registry.batch.jobs import JobStrategy
 from kybern.apiserver.registry.certificates.requests import (
     ApprovalStrategy,
     RequestStrategy,
@@ -32,6 +33,9 @@ from kybern.apiserver.registry.core.pods import (
     PodStatusStrategy,
     PodStrategy,
     ResizeStrategy,
+)
+from kybern.apiserver.registry.core.replication_controllers import (
+    ReplicationControllerStrategy,
 )
 from kybern.apiserver.registry.core.services import ServiceStrategy
 from kybern.apiserver.registry.core.volumes import ClaimStrategy, VolumeStrategy
@@ -58,7 +62,9 @@ STRATEGIES: dict[tuple[str, str], Callable[[Kind, Rules], Strategy]] = {
     ("", "PersistentVolume"): VolumeStrategy,
     ("", "PersistentVolumeClaim"): ClaimStrategy,
     ("", "Pod"): PodStrategy,
+    ("", "ReplicationController"): ReplicationControllerStrategy,
     ("", "Service"): ServiceStrategy,
+    ("batch", "Job"): JobStrategy,
     ("events.k8s.io", "Event"): events.EventStrategy,
     (_CERTIFICATES, "CertificateSigningRequest"): RequestStrategy,
     (_RBAC, "ClusterRole"): RoleStrategy,

@@ -41,6 +41,8 @@ class Strategy:
 
     keeps_status = False
     """Whether whoever creates an object may say its status, as kubelets do of nodes."""
+    orphans = False
+    """Whether dependents stay when an object is deleted and nobody says what becomes of them."""
     ttl: float | None = None
     """After how many seconds objects vanish by themselves."""
 
