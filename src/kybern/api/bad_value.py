@@ -12,9 +12,12 @@ them, also the empty ones. Types of the meta group are shared and do have JSON n
 from __future__ import annotations
 
 import json
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
+
+if TYPE_CHECKING:
+    from kybern.api.fields import FieldInfo
 
 # Go initialisms in field names; every other name only has its first letter raised.
 GO_NAMES: Final = {
@@ -127,9 +130,8 @@ def _json(tree: Any) -> str:
 
 def _plain(value: Any) -> Any:
     if isinstance(value, msgspec.Struct):
-        if type(value).__module__.startswith("kybern.api.meta."):
-            return _plain(msgspec.to_builtins(value))
-        return _internal(value)
+        shared = type(value).__module__.startswith("kybern.api.meta.")
+        return _shared(value) if shared else _internal(value)
     if isinstance(value, dict):
         return {key: _plain(value[key]) for key in sorted(value)}
     if isinstance(value, list | tuple):
@@ -137,12 +139,26 @@ def _plain(value: Any) -> Any:
     return value
 
 
-def _internal(value: msgspec.Struct) -> dict[str, Any]:
-    """Every field of the Struct under its Go name, in the order of the field numbers."""
+def _fields(value: msgspec.Struct) -> list[FieldInfo]:
+    """The fields in the order of the Go source: that of their numbers, apiVersion first."""
     from kybern.api.fields import fields_of  # only wanted on the way to an error
 
-    fields = sorted(fields_of(type(value)).values(), key=lambda field: field.meta.number)
-    return {go_name(field.name): _field(value, field.name, field.attr) for field in fields}
+    def order(field: FieldInfo) -> int:
+        return 0 if field.name == "apiVersion" else field.meta.number
+
+    return sorted(fields_of(type(value)).values(), key=order)
+
+
+def _shared(value: msgspec.Struct) -> dict[str, Any]:
+    """The fields that are set, under their wire names."""
+    tree = msgspec.to_builtins(value)
+    given = [field for field in _fields(value) if field.name in tree]
+    return {field.name: _plain(getattr(value, field.attr)) for field in given}
+
+
+def _internal(value: msgspec.Struct) -> dict[str, Any]:
+    """Every field, under its Go name."""
+    return {go_name(each.name): _field(value, each.name, each.attr) for each in _fields(value)}
 
 
 def _field(value: msgspec.Struct, name: str, attr: str) -> Any:

@@ -15,6 +15,7 @@ from typing import Any, Final
 import msgspec
 
 from kybern.api.bad_value import go_name, quote
+from kybern.api.fields import fields_of
 
 # Numbers which are not pointers upstream: their absence is zero.
 PLAIN_NUMBERS: Final = frozenset(("hostPort", "initialDelaySeconds", "nodePort", "partition"))
@@ -53,14 +54,17 @@ def difference(old: Any, new: Any) -> str:
 def _fields(old: Any, new: Any, indent: str) -> list[str]:
     lines: list[str] = []
     unchanged = 0
-    for name in old.__struct_fields__:
+    # Go's order of fields is that of their numbers.
+    struct: type[msgspec.Struct] = type(old)
+    for info in sorted(fields_of(struct).values(), key=lambda each: each.meta.number):
+        name = info.attr
         if _same_field(name, old, new):
             unchanged += 1
             continue
         if unchanged:
             lines.append(_count(unchanged, "field", indent))
             unchanged = 0
-        lines += _change(go_name(name) + ": ", getattr(old, name), getattr(new, name), indent)
+        lines += _change(f"{go_name(info.name)}: ", getattr(old, name), getattr(new, name), indent)
     if unchanged:
         lines.append(_count(unchanged, "field", indent))
     return lines
