@@ -115,6 +115,7 @@ class Graph:
         node = self._nodes.pop(uid, None)
         if node is None:
             return []
+        node.dependents.discard(uid)  # nothing keeps anybody from naming himself
         work = [Work(Verb.CONSIDER, dependent) for dependent in sorted(node.dependents)]
         for reference in node.owners:
             owner = self._nodes.get(reference.uid)
