@@ -16,8 +16,13 @@ if TYPE_CHECKING:
     from kybern.cluster.directory import Directory
     from kybern.cluster.settings import Settings
 
-# one thread of linear algebra is enough for us, and its buffers cost memory
-ENVIRONMENT = {"OPENBLAS_NUM_THREADS": "1", "MALLOC_ARENA_MAX": "2"}
+ENVIRONMENT = {
+    # one thread of linear algebra is enough for us, and its buffers cost memory
+    "OPENBLAS_NUM_THREADS": "1",
+    "MALLOC_ARENA_MAX": "2",
+    # our children execute other programs at once: gRPC need not be usable in them
+    "GRPC_ENABLE_FORK_SUPPORT": "0",
+}
 
 
 def of(directory: Directory, settings: Settings) -> tuple[list[Program], Program | None]:

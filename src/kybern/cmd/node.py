@@ -134,7 +134,6 @@ def kubelet_config(directory: Directory, settings: Settings) -> KubeletConfig:
         tls_cert=pki / "kubelet.crt",
         tls_key=pki / "kubelet.key",
         client_ca=pki / "ca.crt",
-        labels={"node-role.kubernetes.io/control-plane": ""},
         cgroup_root=f"/kubepods-{settings.slot}" if settings.slot else "/kubepods",
     )
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import shutil
 from typing import TYPE_CHECKING, Any
 
@@ -73,14 +74,22 @@ async def forget_connections(flows: Iterable[tuple[str, int]]) -> None:
 
 
 async def _run(argv: list[str], text: bytes) -> tuple[int, str]:
-    process = await asyncio.create_subprocess_exec(
-        *argv,
-        stdin=asyncio.subprocess.PIPE,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
+    # A file in memory: nft opens /dev/stdin anew, which works neither for the sockets that uvloop
+    # gives its children nor for a transaction larger than a pipe.
+    file = os.memfd_create("nft")
     try:
-        output, _ = await process.communicate(text)
+        os.write(file, text)
+        os.lseek(file, 0, os.SEEK_SET)
+        process = await asyncio.create_subprocess_exec(
+            *argv,
+            stdin=file,
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
+    finally:
+        os.close(file)
+    try:
+        output, _ = await process.communicate()
     except BaseException:
         with contextlib.suppress(ProcessLookupError):
             process.kill()

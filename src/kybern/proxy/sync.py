@@ -100,16 +100,16 @@ class Proxy:
     async def _follow(self) -> None:
         failures, anew = 0, True
         while True:
-            keys = set(self._dirty)
+            keys, self._dirty = self._dirty, set()  # what changes from here on is for next time
             try:
                 await self._sync(keys, anew=anew)
             except nft.NftError as error:
                 log.error("nftables refused a transaction", error=str(error), services=len(keys))
+                self._dirty |= keys
                 await self._clock.sleep(RETRY.delay(failures))
                 failures, anew = failures + 1, True
                 continue
             failures, anew = 0, False
-            self._dirty -= keys
             self.synced.set()
             if not self._dirty:
                 self._changed.clear()

@@ -21,7 +21,13 @@ if TYPE_CHECKING:
 
 
 class NoAnswer(ConnectionError):
-    """The connection ended before the first byte of a response."""
+    """The connection ended before the first byte of a response.
+
+    Attributes:
+        unsent: it had ended before the request was written: the server has not seen it.
+    """
+
+    unsent = False
 
 
 class BrokenAnswer(ConnectionError):
@@ -144,7 +150,9 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._got_bytes = False
         try:
             if self.lost:
-                self._fail(NoAnswer("the server closed the connection"))
+                error = NoAnswer("the server closed the connection")
+                error.unsent = True
+                self._fail(error)
             elif body is None or isinstance(body, bytes):
                 self._transport.write(head + body if body else head)
             else:
@@ -157,7 +165,10 @@ class ClientConnection(asyncio.BufferedProtocol):
                 answer.exception()  # nobody else will look at it
             raise
         finally:
-            self._answer = None
+            # A response that was complete at once has made the connection idle, and the next
+            # request may be on it before we wake up: then the future is that one's.
+            if self._answer is answer:
+                self._answer = None
 
     def take_stream(self) -> TransportStream:
         """Return the raw stream after a response with status 101."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["BrokenAnswer", "ClientResponse", "HttpClient", "NoAnswer", "UpgradeRefused"]
 
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
+_REPEATABLE = frozenset(("PUT", "DELETE"))  # done twice is as done once
 _BODY_EXPECTED = frozenset(("POST", "PUT", "PATCH"))
 _REFUSAL_LIMIT = 1 << 20
 
@@ -179,8 +180,8 @@ class HttpClient:
         bodiless = method == "HEAD"
         try:
             return await connection.exchange(head, body, bodiless=bodiless)
-        except NoAnswer:
-            again = reused or method in _SAFE
+        except NoAnswer as error:
+            again = error.unsent or method in _SAFE or (reused and method in _REPEATABLE)
             if not again or not (body is None or isinstance(body, bytes)):
                 raise
         connection = await self._connect()

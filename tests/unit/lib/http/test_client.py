@@ -82,6 +82,30 @@ def test_concurrent_requests_have_their_own_connections(live, served):
     assert live(main()) == ([b"/%d" % n for n in range(10)], {"connections": 4, "idle": 4})
 
 
+def test_a_connection_taken_over_before_the_first_request_woke_up(live, served):
+    """Whoever starts a request in the moment an answer comes must get an answer too."""
+
+    async def main():
+        async with served(echo) as (server, _), client_of(server) as client:
+            keep = client._keep
+            followers = []
+
+            def keep_and_ask(connection):
+                keep(connection)
+                if len(followers) < 20:
+                    followers.append(asyncio.ensure_future(client.request("GET", "/again")))
+
+            client._keep = keep_and_ask
+            response = await client.request("GET", "/first")
+            assert await response.read() == b"GET /first "
+            for number in range(20):
+                response = await followers[number]
+                assert await response.read() == b"GET /again "
+            assert client.statistics()["connections"] == 1
+
+    live(main())
+
+
 def test_head(live, served):
     async def main():
         async with served(echo) as (server, _), client_of(server) as client:
@@ -180,7 +204,7 @@ def test_an_old_connection_closed_by_the_server_is_replaced(live):
         async with Scripted([OK], [OK]) as server, client_of(server) as client:
             bodies = []
             for _ in range(2):
-                bodies.append(await (await client.request("POST", "/", body=b"")).read())
+                bodies.append(await (await client.request("PUT", "/", body=b"")).read())
                 # The server has closed; the client finds out when it tries.
             return bodies, len(server.requests)
 

@@ -1,0 +1,117 @@
+"""The loop: nothing that changes is missed, nothing unchanged is written."""
+
+import asyncio
+
+import pytest
+
+from kybern.proxy import nft, sync
+from kybern.proxy.sync import Proxy, ProxyConfig
+
+from .test_model import endpoint, piece, service
+
+
+class FakeInformer:
+    def __init__(self):
+        self.handlers = None
+
+    def on(self, *, add, update, delete):
+        self.handlers = (add, update, delete)
+        return self
+
+    def remove(self):
+        self.handlers = None
+
+    async def wait_synced(self):
+        return
+
+
+class FakeInformers:
+    def __init__(self):
+        self.made = []
+
+    def of(self, _kind):
+        self.made.append(FakeInformer())
+        return self.made[-1]
+
+
+class Kernel:
+    """Takes transactions; each lasts until `release`."""
+
+    def __init__(self):
+        self.transactions = []
+        self.gate = asyncio.Event()
+        self.refuse = False
+
+    async def apply(self, commands):
+        if commands:
+            self.transactions.append(commands)
+        await self.gate.wait()
+        if self.refuse:
+            self.refuse = False
+            raise nft.NftError("no")
+
+    def text(self):
+        return str(self.transactions[-1])
+
+
+@pytest.fixture
+def world(monkeypatch):
+    kernel = Kernel()
+    monkeypatch.setattr(nft, "apply", kernel.apply)
+    monkeypatch.setattr(nft, "program", lambda name="nft": name)
+    monkeypatch.setattr(sync, "enable_forwarding", lambda: None)
+    informers = FakeInformers()
+    proxy = Proxy(ProxyConfig(node_name="one"), informers)
+    services, slices = informers.made
+    return proxy, kernel, services, slices
+
+
+async def turn():
+    for _ in range(20):
+        await asyncio.sleep(0)
+
+
+def test_what_changes_during_a_transaction_is_in_the_next(world, virtual):
+    proxy, kernel, services, slices = world
+
+    async def story():
+        task = asyncio.get_running_loop().create_task(proxy.run())
+        await turn()
+        services.handlers[0](service())
+        slices.handlers[0](piece(endpoint("10.0.0.1", ready=True)))
+        kernel.gate.set()
+        await turn()
+        kernel.gate.clear()
+        slices.handlers[1](None, piece(endpoint("10.0.0.2", ready=True)))
+        await turn()
+        assert "10.0.0.2" in kernel.text()
+        slices.handlers[1](None, piece(endpoint("10.0.0.3", ready=True)))  # while it is applied
+        kernel.gate.set()
+        await turn()
+        assert "10.0.0.3" in kernel.text()
+        count = len(kernel.transactions)
+        await turn()
+        assert len(kernel.transactions) == count
+        task.cancel()
+
+    virtual(story())
+
+
+def test_after_a_refusal_everything_is_written_anew(world, virtual):
+    proxy, kernel, services, slices = world
+
+    async def story():
+        task = asyncio.get_running_loop().create_task(proxy.run())
+        kernel.gate.set()
+        await turn()
+        services.handlers[0](service())
+        kernel.refuse = True
+        slices.handlers[0](piece(endpoint("10.0.0.1", ready=True)))
+        await turn()
+        await asyncio.sleep(2)
+        text = kernel.text()
+        assert "10.0.0.1" in text
+        assert "nat-prerouting" in text
+        task.cancel()
+
+    virtual(story())
