@@ -101,10 +101,10 @@ def _apply(
 
     new = merge(node, live, applied)
     if mine is not None:
-        owned = field_sets.union(names, NOBODYS)
+        theirs = NOBODYS
         for entry in others:
-            owned = field_sets.union(owned, entry.fields)
-        new = prune(node, new, mine.fields, owned)
+            theirs = field_sets.union(theirs, entry.fields)
+        new = prune(node, new, mine.fields, names, theirs)
 
     found = without(changes(tracked(node), live, new), reset)
     touched = field_sets.union(found.modified, found.added)

@@ -18,14 +18,17 @@ from kybern.api.patch.schema import DEDUCED, Node
 _GONE: Final = object()
 
 
-def prune(node: Node, merged: dict[str, Any], last: FieldSet, owned: FieldSet) -> dict[str, Any]:
-    """Return the object without what was in `last` and is not in `owned`.
+def prune(
+    node: Node, merged: dict[str, Any], last: FieldSet, mine: FieldSet, others: FieldSet
+) -> dict[str, Any]:
+    """Return the object without what was in `last` and belongs to nobody now.
 
     Args:
         node: the schema of the object.
         merged: the live object with everything declared in it.
         last: what the applier owned after its last apply.
-        owned: what all managers own, the applier by its new declaration.
+        mine: what it declares now.
+        others: what the other managers own.
     """
     if not last:
         return merged
@@ -33,11 +36,11 @@ def prune(node: Node, merged: dict[str, Any], last: FieldSet, owned: FieldSet) -
     everything = declared.fields(node, merged)
     named = _with_named(node, everything)
     rest = _named_of(node, remove(node, merged, last))
-    kept = field_sets.union(rest, _with_named(node, owned))
+    kept = field_sets.union(rest, _with_named(node, field_sets.union(mine, others)))
     pruned = remove(node, merged, field_sets.difference(named, kept))
     rest = _named_of(node, pruned)
     gone = field_sets.difference(named, rest)
-    return remove(node, merged, field_sets.intersection(gone, last))
+    return remove(node, merged, field_sets.intersection(gone, last), mine)
 
 
 def _named_of(node: Node, value: dict[str, Any]) -> FieldSet:
@@ -60,13 +63,19 @@ def _with_named(node: Node, fields: FieldSet) -> FieldSet:
     return out
 
 
-def remove(node: Node, value: dict[str, Any], fields: FieldSet) -> dict[str, Any]:
-    """Return the object without these fields; what is emptied by that goes too."""
-    out = _remove(node, value, fields)
+def remove(
+    node: Node, value: dict[str, Any], fields: FieldSet, wanted: FieldSet | None = None
+) -> dict[str, Any]:
+    """Return the object without these fields.
+
+    What is emptied by that is null, and so still there; with `wanted`, it is empty where that is
+    how it was declared, and gone elsewhere.
+    """
+    out = _remove(node, value, fields, wanted)
     return out if isinstance(out, dict) else {}
 
 
-def _remove(node: Node, value: Any, fields: FieldSet) -> Any:
+def _remove(node: Node, value: Any, fields: FieldSet, wanted: FieldSet | None) -> Any:
     if not fields:
         return value
     if node.atomic:
@@ -74,21 +83,30 @@ def _remove(node: Node, value: Any, fields: FieldSet) -> Any:
     if isinstance(value, dict):
         out = {}
         for name, item in value.items():
-            rest = _part(node.child(name) or DEDUCED, item, fields.get("f:" + name))
+            child = node.child(name) or DEDUCED
+            rest = _part(child, item, "f:" + name, fields, wanted)
             if rest is not _GONE:
                 out[name] = rest
         return out or _GONE
     if isinstance(value, list) and node.shape is Shape.LIST:
         element = node.element or DEDUCED
-        kept = [_part(element, item, fields.get(item_step(node, item))) for item in value]
+        kept = [_part(element, item, item_step(node, item), fields, wanted) for item in value]
         return [item for item in kept if item is not _GONE] or _GONE
     return value
 
 
-def _part(node: Node, value: Any, fields: FieldSet | None) -> Any:
-    """Return what is left of one part; None means that nothing of it is to go."""
-    if fields is None:
+def _part(node: Node, value: Any, step: str, fields: FieldSet, wanted: FieldSet | None) -> Any:
+    """Return what is left of one part."""
+    below = fields.get(step)
+    if below is None:
         return value
-    if field_sets.is_member(fields):
+    if field_sets.is_member(below):
         return _GONE
-    return _remove(node, value, fields)
+    if wanted is None:
+        rest = _remove(node, value, below, None)
+        return None if rest is _GONE else rest
+    wish = wanted.get(step)
+    rest = _remove(node, value, below, wish or LEAF)
+    if rest is _GONE and wish is not None and field_sets.is_member(wish):
+        return type(value)()
+    return rest

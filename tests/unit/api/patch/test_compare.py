@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.api.making import Maker
 
 from kybern.api import codec
 from kybern.api.core.v1 import Pod
@@ -14,7 +15,6 @@ from kybern.api.patch.items import Unkeyed
 from kybern.api.patch.managed_fields import tracked
 from kybern.api.patch.schema import DEDUCED
 from kybern.api.scheme import SCHEME
-from tests.unit.api.making import Maker
 
 NODE = tracked(Pod)
 

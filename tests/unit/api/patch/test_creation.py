@@ -5,6 +5,7 @@ import json
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.unit.api.making import Maker
 
 from kybern.api import codec
 from kybern.api.apps.v1 import Deployment
@@ -13,7 +14,6 @@ from kybern.api.patch.creation import created
 from kybern.api.patch.managed_fields import tracked
 from kybern.api.patch.schema import DEDUCED
 from kybern.api.scheme import SCHEME
-from tests.unit.api.making import Maker
 
 
 def fields(obj, schema=None):
