@@ -194,9 +194,12 @@ def _skipping(node: Node, skip: frozenset[str], fields: dict[str, Node], *, soli
 
 
 # Structs that Go holds by value although the field may be left out.
-_BY_VALUE: Final = frozenset(
-    {"DeploymentStrategy", "StatefulSetUpdateStrategy", "DaemonSetUpdateStrategy"}
-)
+_BY_VALUE: Final = frozenset({
+    "DaemonEndpoint", "DaemonSetUpdateStrategy", "DeploymentStrategy", "DeviceClaim",
+    "EventSource", "IngressLoadBalancerStatus", "LoadBalancerStatus", "NodeDaemonEndpoints",
+    "NodeSystemInfo", "PodTemplateSpec", "StatefulSetUpdateStrategy", "UserInfo",
+    "VolumeResourceRequirements",
+})  # fmt: skip
 
 
 def _field(info: FieldInfo) -> Node:
@@ -236,11 +239,9 @@ def _item(info: FieldInfo) -> Node:
     if info.element is not None:
         atomic = info.shape is Shape.LIST and info.meta.map_type == "atomic"
         return _struct(info.element, atomic=atomic, solid=False)
-    return (
-        DEDUCED
-        if info.item is Shape.ANY
-        else Node(Shape.SCALAR, scalar=_WIRE.get(info.meta.wire, UNTYPED))
-    )
+    if info.item is Shape.LIST:  # `extra`: lists in a map
+        return Node(Shape.LIST, atomic=True, element=SCALAR)
+    return DEDUCED if info.item is Shape.ANY else Node(Shape.SCALAR, scalar=_scalar(info))
 
 
 _WIRE: Final = {
