@@ -156,6 +156,7 @@ class Watch:
         self._more = more
         self._lines: list[Any] = []
         self._chunks: AsyncIterator[bytes] | None = None
+        self._coming: asyncio.Future[bytes] | None = None
 
     async def __aenter__(self) -> Watch:
         mark = "&" if "?" in self._path else "?"
@@ -165,26 +166,30 @@ class Watch:
         return self
 
     async def __aexit__(self, *_: object) -> None:
+        if self._coming is not None:
+            self._coming.cancel()
+            await asyncio.wait([self._coming])
         await self._chunks.aclose()  # type: ignore[union-attr]
 
     async def next(self) -> Any:
         """The next event; fails after two seconds without one."""
         while not self._lines:
-            async with asyncio.timeout(2):
-                chunk = await anext(self._chunks)  # type: ignore[arg-type]
-            self._lines += [json.loads(line) for line in chunk.splitlines()]
+            assert await self._more_within(2), "no event came"
         return self._lines.pop(0)
 
     async def quiet(self) -> bool:
         """Whether nothing comes for a moment."""
-        if self._lines:
+        return not self._lines and not await self._more_within(0.05)
+
+    async def _more_within(self, seconds: float) -> bool:
+        # A wait is not cancelled but left for the next call: cancelling would end the watch.
+        if self._coming is None:
+            self._coming = asyncio.ensure_future(anext(self._chunks))  # type: ignore[arg-type]
+        await asyncio.wait([self._coming], timeout=seconds)
+        if not self._coming.done():
             return False
-        task = asyncio.ensure_future(anext(self._chunks))  # type: ignore[arg-type]
-        await asyncio.wait([task], timeout=0.05)
-        if task.done():
-            return False
-        task.cancel()
-        await asyncio.wait([task])
+        chunk, self._coming = self._coming.result(), None
+        self._lines += [json.loads(line) for line in chunk.splitlines()]
         return True
 
 

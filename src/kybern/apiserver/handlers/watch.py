@@ -44,7 +44,7 @@ INITIAL_AT_ONCE = 500
 class Plan:
     """What a watch was asked for."""
 
-    __slots__ = ("bookmarks", "end_marker", "framer", "initial", "seconds")
+    __slots__ = ("bookmarks", "end_marker", "framer", "initial", "known", "seconds")
 
     def __init__(
         self,
@@ -53,12 +53,14 @@ class Plan:
         *,
         bookmarks: bool,
         end_marker: int,
+        known: int,
         seconds: float,
     ) -> None:
         self.framer = framer
         self.initial = initial
         self.bookmarks = bookmarks
         self.end_marker = end_marker
+        self.known = known
         self.seconds = seconds
 
 
@@ -126,7 +128,10 @@ def _start(
             end_marker = listing.revision
     else:
         watcher = store.watch(scope, revision or store.revision)
-    plan = Plan(framing, initial, bookmarks=bookmarks, end_marker=end_marker, seconds=_seconds(ctx))
+    plan = Plan(
+        framing, initial, bookmarks=bookmarks, end_marker=end_marker,
+        known=revision or store.revision, seconds=_seconds(ctx),
+    )  # fmt: skip
     return plan, watcher
 
 
@@ -154,7 +159,7 @@ async def _lines(plan: Plan, watcher: Watcher) -> AsyncIterator[bytes]:
         del initial
         if plan.end_marker:
             yield framing.bookmark(plan.end_marker, ends_initial=True)
-        sent = watcher.revision
+        sent = plan.known
         mark = loop.time() + BOOKMARK_EVERY
         while True:
             batch = watcher.take()
