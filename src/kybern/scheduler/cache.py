@@ -23,7 +23,7 @@ from kybern.scheduler.framework import News
 from kybern.scheduler.pod_info import PodInfo
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Iterable, Iterator
 
     from kybern.api.core.v1 import Node, Pod
 
@@ -90,6 +90,7 @@ class Cache:
         self._by_node: dict[str, dict[str, Placed]] = {}
         self._assumed: dict[str, Placed] = {}
         self._priorities: dict[int, int] = {}
+        self.nodes.pods.everyone = self._everyone
 
     def __len__(self) -> int:
         return len(self._pods)
@@ -245,8 +246,20 @@ class Cache:
             self._displace(placed)
             self._place(PodInfo(pod), placed.node, assumed=False)
             return news | News.POD_GONE
+        if news or old.metadata.deletionTimestamp != pod.metadata.deletionTimestamp:
+            # Others count it by these.
+            self.shift(placed, -1)
+            info.pod = pod
+            self.shift(placed, 1)
         info.pod = pod
         return news
+
+    def _everyone(self) -> Iterator[tuple[int, PodInfo]]:
+        for name, pods in self._by_node.items():
+            row = self.nodes.index.get(name)
+            if row is not None:
+                for placed in pods.values():
+                    yield row, placed.info
 
 
 def _may_ask_differently(old: Pod, new: Pod) -> bool:

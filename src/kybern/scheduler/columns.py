@@ -20,6 +20,7 @@ import numpy as np
 
 from kybern.api.quantity import to_milli, to_value
 from kybern.scheduler.framework import News
+from kybern.scheduler.pod_index import PodIndex
 
 if TYPE_CHECKING:
     from numpy.typing import NDArray
@@ -85,6 +86,7 @@ class Nodes:
         self.allocatable: NDArray[np.int64] = np.zeros((len(FIXED), capacity), np.int64)
         self.requested: NDArray[np.int64] = np.zeros((len(FIXED), capacity), np.int64)
         self.nonzero: NDArray[np.int64] = np.zeros((2, capacity), np.int64)
+        self.pods = PodIndex(capacity)
         self._labels: dict[str, LabelColumn] = {}
         self._taint_numbers: dict[TaintSet, int] = {(): 0}
         self._free: list[int] = []
@@ -150,6 +152,7 @@ class Nodes:
             for user in [each for each in users if each[1] == row]:
                 del users[user]
         self._drop_images(row)
+        self.pods.clear(row)
         self._free.append(row)
         self.touch(row)
 
@@ -185,6 +188,7 @@ class Nodes:
         for column in self._labels.values():
             column.ids = _longer(column.ids, capacity)
             column.ids[self.size :] = ABSENT
+        self.pods.grow(capacity)
 
     def _fill(self, row: int, node: Node) -> None:
         self.unschedulable[row] = bool(node.spec.unschedulable)
@@ -241,6 +245,7 @@ class Nodes:
         self.nonzero[MEMORY, row] += sign * pod.nonzero[1]
         for port in pod.ports:
             self._take_port(row, port, sign)
+        self.pods.shift(row, pod, sign)
 
     def _take_port(self, row: int, port: HostPort, sign: int) -> None:
         users = self.ports.setdefault((port.protocol, port.port), {})

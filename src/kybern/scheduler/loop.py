@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Final
 
 from kybern.api import errors
 from kybern.api.core.pods import is_terminal
-from kybern.api.core.v1 import Node, Pod
+from kybern.api.core.v1 import Namespace, Node, Pod
 from kybern.api.policy.v1 import PodDisruptionBudget
 from kybern.client.events import Recorder
 from kybern.client.informer import Informers
@@ -92,10 +92,13 @@ class Scheduler:
         self._prepare()
         async with self._tasks:
             self._tasks.spawn_forever(self._recorder.run, "scheduler events")
+            namespaces = self._informers.of(Namespace)
             nodes, pods = self._informers.of(Node), self._informers.of(Pod)
             self._budgets = self._informers.of(PodDisruptionBudget)
+            namespaces.on_change(self._namespace_changed)
             nodes.on(add=self._node_seen, update=self._node_changed, delete=self._node_gone)
             pods.on(add=self._pod_seen, update=self._pod_changed, delete=self._pod_gone)
+            await namespaces.wait_synced()
             await nodes.wait_synced()
             await pods.wait_synced()
             await self._budgets.wait_synced()
@@ -287,7 +290,7 @@ class Scheduler:
             and not is_terminal(pod)
         )
 
-    # --- news of nodes -------------------------------------------------------------------------
+    # --- news of nodes and namespaces ----------------------------------------------------------
 
     def _node_seen(self, node: Node) -> None:
         self._tell(self.cache.put_node(node), node.metadata.name or "")
@@ -298,6 +301,14 @@ class Scheduler:
     def _node_gone(self, node: Node) -> None:
         self.cache.remove_node(node.metadata.name or "")
         self._tell(News.NODE_DELETED, "")
+
+    def _namespace_changed(self, namespace: Namespace) -> None:
+        labels, name = namespace.metadata.labels or {}, namespace.metadata.name or ""
+        known = self.cache.nodes.pods.namespaces
+        if known.get(name) != labels:
+            # One that was deleted may stay: nothing runs in it.
+            known[name] = labels
+            self._tell(News.NAMESPACE, "")
 
     def _tell(self, news: int, node: str) -> None:
         if news and self.queue.tell(news, self._clock.monotonic(), self._fits_on(node)):

@@ -8,19 +8,43 @@ By:   the plugins NodeAffinity, PodTopologySpread and VolumeBinding.
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 import numpy as np
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from kybern.api.core.v1 import NodeSelectorRequirement, NodeSelectorTerm
+    from kybern.api.core.v1 import NodeSelectorRequirement, NodeSelectorTerm, PodSpec
     from kybern.scheduler.columns import LabelColumn, Nodes
     from kybern.scheduler.framework import Bools, Rows
 
 NAME_FIELD: Final = "metadata.name"
 _INTEGER: Final = re.compile(r"[+-]?[0-9]+").fullmatch
+
+
+class Required(NamedTuple):
+    """What a pod insists on: its nodeSelector and its required node affinity."""
+
+    labels: dict[str, str]
+    terms: list[NodeSelectorTerm] | None
+
+
+def required(spec: PodSpec) -> Required | None:
+    """Return what a pod insists on; None when that is nothing."""
+    affinity = spec.affinity and spec.affinity.nodeAffinity
+    selector = affinity and affinity.requiredDuringSchedulingIgnoredDuringExecution
+    if not selector:
+        return Required(spec.nodeSelector, None) if spec.nodeSelector else None
+    return Required(spec.nodeSelector or {}, selector.nodeSelectorTerms)
+
+
+def matches(wanted: Required, nodes: Nodes, rows: Rows) -> Bools:
+    """Say which rows are what a pod insists on."""
+    result = matches_labels(wanted.labels, nodes, rows)
+    if wanted.terms is not None:
+        result &= matches_any(wanted.terms, nodes, rows)
+    return result
 
 
 def matches_labels(wanted: Mapping[str, str], nodes: Nodes, rows: Rows) -> Bools:

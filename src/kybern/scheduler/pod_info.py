@@ -13,11 +13,13 @@ import msgspec
 
 from kybern.api.core import pods
 from kybern.api.quantity import to_milli, to_value
+from kybern.scheduler.pod_terms import terms_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kybern.api.core.v1 import Container, Pod, PodSpec
+    from kybern.scheduler.pod_terms import Term
 
 # What a container that asks for nothing is taken to use when nodes are compared, so that a node
 # does not look empty because nobody says what they use. Upstream's numbers.
@@ -42,7 +44,9 @@ class PodInfo:
         ports: ports of the node it takes.
     """
 
-    __slots__ = ("_alike", "fit", "key", "nonzero", "pod", "ports", "priority", "uid")
+    __slots__ = (
+        "_alike", "_terms", "fit", "key", "nonzero", "pod", "ports", "priority", "uid",
+    )  # fmt: skip
 
     def __init__(self, pod: Pod) -> None:
         metadata, spec = pod.metadata, pod.spec
@@ -54,6 +58,7 @@ class PodInfo:
         self.nonzero = nonzero(spec, self.fit)
         self.ports = tuple(pods.host_ports(spec))
         self._alike: tuple[Any, ...] | None = None
+        self._terms: tuple[Term, ...] | None = () if spec.affinity is None else None
 
     @property
     def alike(self) -> tuple[Any, ...]:
@@ -81,6 +86,27 @@ class PodInfo:
                 ),
             )
         return self._alike
+
+    @property
+    def terms(self) -> tuple[Term, ...]:
+        """What the pod wishes about others."""
+        if self._terms is None:
+            self._terms = terms_of(self.pod)
+        return self._terms
+
+    @property
+    def sort(self) -> tuple[Any, ...]:
+        """Equal for pods of which one fits where the other does, whoever else runs there."""
+        spec, metadata = self.pod.spec, self.pod.metadata
+        labels = frozenset((metadata.labels or {}).items())
+        spread = spec.topologySpreadConstraints
+        return (
+            self.alike,
+            self.key[0],
+            labels,
+            self.terms,
+            _encode(spread) if spread else b"",
+        )
 
     def __repr__(self) -> str:
         return f"PodInfo({'/'.join(self.key)})"

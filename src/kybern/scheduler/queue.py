@@ -61,14 +61,15 @@ class Waiting:
         attempts: how often it was tried.
         failures: how often in a row something went wrong that was not the pod's fault.
         ready_at: when its back-off is over.
+        sort: what sort of pod it was when it was parked.
         wakes: what `News` it waits for, when parked.
         heard: the `News` that came while it was tried.
         ticket: the heap entry that counts; older ones are leftovers.
     """
 
     __slots__ = (
-        "attempts", "failures", "first", "heard", "info", "place", "ready_at", "since", "ticket",
-        "wakes",
+        "attempts", "failures", "first", "heard", "info", "place", "ready_at", "since", "sort",
+        "ticket", "wakes",
     )  # fmt: skip
 
     def __init__(self, info: PodInfo, now: float) -> None:
@@ -76,6 +77,7 @@ class Waiting:
         self.place = Place.ACTIVE
         self.since = self.first = self.ready_at = now
         self.attempts = self.failures = self.ticket = 0
+        self.sort: tuple[Any, ...] = ()
         self.wakes: int = News.NOTHING
         self.heard: int = News.NOTHING
 
@@ -92,8 +94,8 @@ class SchedulingQueue:
         self._active: list[tuple[tuple[int, float, int], Waiting]] = []
         self._later: list[tuple[float, int, Waiting]] = []
         self._parked: dict[Key, Waiting] = {}
-        # Parked pods which nodes cannot tell apart: what helps one may help all, or none.
-        self._alike: dict[tuple[Any, ...], dict[Key, Waiting]] = {}
+        # Parked pods of one sort: what helps one may help all, or none.
+        self._sorts: dict[tuple[Any, ...], dict[Key, Waiting]] = {}
         self._tried: dict[Key, Waiting] = {}
         self._tickets = 0
         self._counts = dict.fromkeys(Place, 0)
@@ -195,7 +197,8 @@ class SchedulingQueue:
         waiting.wakes = wakes
         self._move(waiting, Place.PARKED, now)
         self._parked[waiting.info.key] = waiting
-        self._alike.setdefault(waiting.info.alike, {})[waiting.info.key] = waiting
+        waiting.sort = waiting.info.sort
+        self._sorts.setdefault(waiting.sort, {})[waiting.info.key] = waiting
 
     def retry(self, waiting: Waiting, now: float) -> None:
         """Try a pod again after its back-off: something went wrong that may not next time."""
@@ -216,19 +219,24 @@ class SchedulingQueue:
             news: what happened.
             now: when.
             fits_there: whether a pod fits on the node the news is about; asked for pods to which
-                only that node can matter, once for all which nodes cannot tell apart.
+                only that node can matter, once for all of one sort.
         """
         for waiting in self._tried.values():
             waiting.heard |= news
         woken: list[Waiting] = []
-        for alike in self._alike.values():
-            interested = [each for each in alike.values() if each.wakes & news]
-            if not interested:
-                continue
-            first = interested[0]
-            local = fits_there is not None and not first.wakes & ~News.ABOUT_ONE_NODE
-            if not local or (fits_there is not None and fits_there(first.info)):
-                woken += interested
+        for alike in self._sorts.values():
+            local: list[Waiting] = []
+            for waiting in alike.values():
+                if waiting.wakes & news:
+                    elsewhere = fits_there is None or waiting.wakes & ~News.ABOUT_ONE_NODE
+                    (woken if elsewhere else local).append(waiting)
+            if local and fits_there is not None:
+                if fits_there(local[0].info):
+                    woken += local
+                elif news & ~News.POD_GONE:
+                    # That node says no for reasons of its own, which may pass too.
+                    for waiting in local:
+                        waiting.wakes |= News.ABOUT_ONE_NODE
         for waiting in woken:
             self._unpark(waiting)
             self._wake(waiting, now)
@@ -278,12 +286,12 @@ class SchedulingQueue:
         heapq.heappush(self._later, (waiting.ready_at, waiting.ticket, waiting))
 
     def _unpark(self, waiting: Waiting) -> None:
-        key, alike = waiting.info.key, waiting.info.alike
+        key, sort = waiting.info.key, waiting.sort
         del self._parked[key]
-        siblings = self._alike[alike]
+        siblings = self._sorts[sort]
         del siblings[key]
         if not siblings:
-            del self._alike[alike]
+            del self._sorts[sort]
 
     def _move(self, waiting: Waiting, place: Place, since: float) -> None:
         """Change the place; whoever takes a pod out of PARKED has called `_unpark` before."""

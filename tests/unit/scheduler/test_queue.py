@@ -97,6 +97,14 @@ def test_pods_that_look_at_pods_elsewhere_are_woken_without_that_question():
     assert queue.tell(News.POD_GONE, 50, lambda pod: False) == 1
 
 
+def test_a_node_that_says_no_for_reasons_of_its_own_is_heard_of_again():
+    queue = a_queue(info("a"))
+    queue.park(queue.pop(0), News.NODE_ADDED, 0)
+    assert queue.tell(News.NODE_TAINTS, 50, lambda pod: True) == 0
+    assert queue.tell(News.NODE_ADDED, 50, lambda pod: False) == 0
+    assert queue.tell(News.NODE_TAINTS, 50, lambda pod: True) == 1
+
+
 def test_a_gated_pod_is_not_tried_until_its_gates_are_gone():
     queue = a_queue(info("a", uid="u", gates=["wait"]))
     assert queue.pop(0) is None
@@ -203,7 +211,7 @@ def test_every_pod_is_in_one_place_and_none_is_lost(steps):
         elif step == "flush":
             queue.flush(now)
         assert sum(queue.statistics().values()) == len(queue) == len(expected)
-        assert set(queue._parked) == {key for each in queue._alike.values() for key in each}
+        assert set(queue._parked) == {key for each in queue._sorts.values() for key in each}
         assert len(queue._tried) == queue.statistics()["tried"]
     for waiting in list(queue._tried.values()):
         queue.retry(waiting, now)

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from kybern.scheduler.plugins.image_locality import ImageLocality
+from kybern.scheduler.plugins.inter_pod_affinity import InterPodAffinity, PreferredPodAffinity
 from kybern.scheduler.plugins.node_affinity import NodeAffinity, PreferredNodeAffinity
 from kybern.scheduler.plugins.node_name import NodeName
 from kybern.scheduler.plugins.node_ports import NodePorts
@@ -21,6 +22,7 @@ from kybern.scheduler.plugins.node_resources_balanced_allocation import (
 )
 from kybern.scheduler.plugins.node_resources_fit import LeastAllocated, NodeResourcesFit
 from kybern.scheduler.plugins.node_unschedulable import NodeUnschedulable
+from kybern.scheduler.plugins.pod_topology_spread import PodTopologySpread, PreferredSpread
 from kybern.scheduler.plugins.taint_toleration import TaintToleration
 
 if TYPE_CHECKING:
@@ -33,11 +35,15 @@ FILTERS: Final[tuple[type[Filter], ...]] = (
     NodeAffinity,
     NodePorts,
     NodeResourcesFit,
+    PodTopologySpread,
+    InterPodAffinity,
 )
 
 SCORERS: Final[tuple[tuple[type[Scorer], int], ...]] = (
     (TaintToleration, 3),
     (PreferredNodeAffinity, 2),
+    (PreferredSpread, 2),
+    (PreferredPodAffinity, 2),
     (LeastAllocated, 1),
     (NodeResourcesBalancedAllocation, 1),
     (ImageLocality, 1),

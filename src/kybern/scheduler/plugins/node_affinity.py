@@ -7,7 +7,7 @@ By:   cycle.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
@@ -15,37 +15,12 @@ from kybern.scheduler import node_selectors
 from kybern.scheduler.framework import News, Why, by_maximum
 
 if TYPE_CHECKING:
-    from kybern.api.core.v1 import NodeSelectorTerm, PreferredSchedulingTerm
+    from kybern.api.core.v1 import PreferredSchedulingTerm
     from kybern.scheduler.columns import Nodes
     from kybern.scheduler.framework import Bools, Ints, Rows
     from kybern.scheduler.pod_info import PodInfo
 
 REASON: Final = "node(s) didn't match Pod's node affinity/selector"
-
-
-class Required(NamedTuple):
-    """What a pod insists on."""
-
-    labels: dict[str, str]
-    terms: list[NodeSelectorTerm] | None
-
-
-def required(pod: PodInfo) -> Required | None:
-    """Return what a pod insists on; None when that is nothing."""
-    spec = pod.pod.spec
-    affinity = spec.affinity and spec.affinity.nodeAffinity
-    selector = affinity and affinity.requiredDuringSchedulingIgnoredDuringExecution
-    if not selector:
-        return Required(spec.nodeSelector, None) if spec.nodeSelector else None
-    return Required(spec.nodeSelector or {}, selector.nodeSelectorTerms)
-
-
-def matches(wanted: Required, nodes: Nodes, rows: Rows) -> Bools:
-    """Say which rows are what a pod insists on."""
-    result = node_selectors.matches_labels(wanted.labels, nodes, rows)
-    if wanted.terms is not None:
-        result &= node_selectors.matches_any(wanted.terms, nodes, rows)
-    return result
 
 
 class NodeAffinity:
@@ -57,11 +32,11 @@ class NodeAffinity:
 
     def prepare(self, pod: PodInfo, nodes: Nodes) -> Any:
         """Skip pods that do not choose."""
-        return required(pod)
+        return node_selectors.required(pod.pod.spec)
 
     def fits(self, state: Any, nodes: Nodes, rows: Rows) -> Bools:
         """Say which of the rows fit."""
-        return matches(state, nodes, rows)
+        return node_selectors.matches(state, nodes, rows)
 
     def why(self, state: Any, nodes: Nodes, rows: Rows) -> Why:
         """Explain why these rows do not fit."""
