@@ -91,7 +91,9 @@ def parse(text: str) -> Schedule:
     if len(fields) != len(_BOUNDS):
         shown = " ".join(fields)
         raise ScheduleError(f"expected exactly 5 fields, found {len(fields)}: [{shown}]")
-    return Schedule(*(_parse_field(f, *b) for f, b in zip(fields, _BOUNDS, strict=True)))
+    parts = [_parse_field(f, *b) for f, b in zip(fields, _BOUNDS, strict=True)]
+    minute, hour, day, month, weekday = parts
+    return Schedule(minute, hour, day, month, weekday)
 
 
 def _parse_word(text: str) -> Schedule:
