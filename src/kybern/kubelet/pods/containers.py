@@ -58,7 +58,10 @@ async def start(tools: Tools, record: PodRecord, step: Start) -> None:
     Raises:
         Held: it could not be started; the events have been recorded.
     """
-    wanted, now = step.wanted, tools.clock.now
+    wanted = step.wanted
+    if step.after is not None:
+        ended = step.after.finished_at or tools.clock.now()
+        record.waits[wanted.name] = after_start(record.waits.get(wanted.name), ended)
     try:
         image = await _image(tools, record, wanted)
         restarts = step.restarts or _restarts_from_logs(tools, record, wanted.name)
@@ -71,9 +74,6 @@ async def start(tools: Tools, record: PodRecord, step: Start) -> None:
         tools.tell(record.pod, WARNING, "Failed", f"Error: {said}", wanted)
         raise
     tools.tell(record.pod, NORMAL, "Started", "Container started", wanted)
-    if step.after is not None:
-        ended = step.after.finished_at or now()
-        record.waits[wanted.name] = after_start(record.waits.get(wanted.name), ended)
     record.held.pop(wanted.name, None)
     record.replacing.discard(wanted.name)
     await _post_start(tools, record, wanted, container_id)

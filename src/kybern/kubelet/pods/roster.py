@@ -165,7 +165,7 @@ class Roster:
         pod = worker.record.pod
         if pod.status.phase in TERMINAL or pod.metadata.deletionTimestamp:
             return
-        others = [w.record.pod for w in self._workers.values() if w.phase is not Phase.FORGOTTEN]
+        others = [w.record.pod for w in self._workers.values() if w.holds_resources]
         refused = admit(pod, others, self._tools.node.allocatable, self._node_labels())
         if refused is not None:
             self._tools.tell(pod, WARNING, refused.reason, refused.message)

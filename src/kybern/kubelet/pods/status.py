@@ -91,6 +91,11 @@ class Look:
 def pod_status(look: Look) -> PodStatus:
     """Return the pod's status."""
     pod, before = look.pod, look.before or look.pod.status
+    if not look.view.containers and not look.view.sandboxes:
+        if look.outcome is not None:
+            return _refused(look, look.outcome, before)
+        if before.phase in TERMINAL:
+            return before  # it ended long ago, and nobody here remembers more than it says
     init = [_container_status(look, w, before) for w in specs.init_containers(pod)]
     regular = [_container_status(look, w, before) for w in specs.regular_containers(pod)]
     ephemeral = [_container_status(look, w, before) for w in specs.ephemeral_containers(pod)]
@@ -125,6 +130,19 @@ def pod_status(look: Look) -> PodStatus:
         pod, before, status, sandbox_ready=usable and not look.ended, now=look.now
     )
     return status
+
+
+def _refused(look: Look, outcome: Outcome, before: PodStatus) -> PodStatus:
+    """Return the status of a pod which was never begun."""
+    return PodStatus(
+        phase=outcome.phase,
+        reason=outcome.reason,
+        message=outcome.message,
+        startTime=before.startTime,
+        qosClass=qos.qos_class(look.pod),
+        observedGeneration=look.pod.metadata.generation,
+        conditions=look.pod.status.conditions,
+    )
 
 
 def phase(

@@ -23,7 +23,7 @@ from kybern.kubelet.pods.record import PodRecord
 from kybern.kubelet.pods.sandboxes import PodTrouble
 from kybern.kubelet.pods.status import FAILED, TERMINAL, Look, Outcome, pod_status
 from kybern.kubelet.pods.survey import survey
-from kybern.kubelet.pods.tools import WARNING
+from kybern.kubelet.pods.tools import NORMAL, WARNING
 from kybern.kubelet.pods.view import PodView, State
 from kybern.kubelet.probes.act import PodProbes
 from kybern.kubelet.runtime.interface import Happened, RuntimeFailure
@@ -63,6 +63,7 @@ class PodWorker:
         self._reporter = reporter
         self._outcome: Outcome | None = None
         self._gone = False
+        self._was_refused = False
         self._began = tools.clock.now()
         self._wake = asyncio.Event()
         self._wake.set()
@@ -100,6 +101,7 @@ class PodWorker:
     def reject(self, outcome: Outcome) -> None:
         """End the pod by decision of the node."""
         self._outcome = outcome
+        self._was_refused = not self.record.view.containers and not self.record.view.sandboxes
         self.tell_to_stop()
 
     def happened(self, container_id: str, what: Happened) -> None:
@@ -171,6 +173,11 @@ class PodWorker:
         self._tools.puller.forget(record.uid)
 
     @property
+    def holds_resources(self) -> bool:
+        """It has, or will have, something of this node."""
+        return self.phase is not Phase.FORGOTTEN and not self._was_refused
+
+    @property
     def removed_from_api(self) -> bool:
         """The API server has the pod no more."""
         return self._gone
@@ -225,6 +232,7 @@ class PodWorker:
     async def _keep_running(self) -> None:
         record = self.record
         if self._is_late():
+            self._tools.tell(record.pod, NORMAL, LATE.reason, LATE.message)
             self.reject(LATE)
             return
         self._report()

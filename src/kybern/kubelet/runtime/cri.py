@@ -7,6 +7,7 @@ By:   the agent. `grpc` is imported here only, and only when a channel is opened
 
 from __future__ import annotations
 
+import os
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
@@ -27,6 +28,9 @@ if TYPE_CHECKING:
     from kybern.lib.clock import Clock
 
 T = TypeVar("T", bound=msgspec.Struct)
+
+# Read when grpc is imported: its threads are no business of our short-lived children (nft, ctr).
+os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
 
 RUNTIME = "/runtime.v1.RuntimeService/"
 IMAGES = "/runtime.v1.ImageService/"
