@@ -104,7 +104,7 @@ class Forwarder:
         clock: Clock,
         rng: random.Random,
         *,
-        own_addresses: frozenset[str] = frozenset(),
+        own_addresses: frozenset[Server] = frozenset(),
         keep: int = 30,
         capacity: int = 2000,
     ) -> None:
@@ -180,7 +180,7 @@ class Forwarder:
         return [
             server
             for server in self._servers()
-            if server.host not in self._own and server not in self._looping
+            if server not in self._own and server not in self._looping
         ]
 
     async def find_loops(self, probe: Callable[[], bytes], seen: Callable[[bytes], bool]) -> None:

@@ -12,20 +12,20 @@ from __future__ import annotations
 
 import asyncio
 import random
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 from kybern.api.core.v1 import Service
 from kybern.api.discovery.v1 import EndpointSlice
 from kybern.client.informer import Informers
-from kybern.dns import listen, records
-from kybern.dns.forward import Forwarder, ResolvConf
+from kybern.dns import listen, metrics, records
+from kybern.dns.forward import Forwarder, ResolvConf, Server
 from kybern.dns.resolve import Resolver
 from kybern.dns.zone import Zone
 from kybern.lib import logs
 from kybern.lib.tasks import Tasks
 
 if TYPE_CHECKING:
-    from kybern.client.informer import Informer
+    from kybern.client.informer import Informer, Registration
     from kybern.client.rest import Client
     from kybern.dns.config import DnsConfig
 
@@ -53,46 +53,59 @@ class DnsServer:
         self.config = config
         self.ready = asyncio.Event()
         self.addresses: tuple[listen.Address, ...] = ()
-        self._tasks = Tasks("dns", clock=client.clock)
-        self._informers = informers or Informers(client, self._tasks)
+        self._client = client
+        self._shared = informers
         self._dirty: set[Key] = set()
-        own = (*config.cluster_ips, *(address.host for address in config.listen))
         rng = random.SystemRandom()  # message ids must not be predictable
         servers = (
             (lambda: config.upstreams)
             if config.upstreams
             else ResolvConf(config.resolv_conf, client.clock)
         )
+        own = (*config.listen, *(Server(address) for address in config.cluster_ips))
         self.zone = Zone(config.domain, ttl=config.ttl, server_addresses=config.cluster_ips)
         self.forwarder = Forwarder(
-            servers, client.clock, rng, own_addresses=frozenset(own), keep=config.keep
+            servers,
+            client.clock,
+            rng,
+            own_addresses=frozenset(Server(*address) for address in own),
+            keep=config.keep,
         )
         self.resolver = Resolver(self.zone, self.forwarder, rng)
         self._services: Informer[Service]
         self._slices: Informer[EndpointSlice]
 
     async def run(self) -> None:
-        """Serve for ever.
+        """Serve for ever; may be run again after it failed.
 
         Raises:
             OSError: an address cannot be bound.
         """
-        listeners = listen.Listeners(self.resolver, self._tasks, self.config.max_waiting)
-        async with self._tasks, listeners:
-            self.addresses = await listeners.open(self.config.listen)
-            self._follow()
-            await self._services.wait_synced()
-            await self._slices.wait_synced()
-            self._refresh()
-            self.resolver.ready = True
-            self.ready.set()
-            log.info("serving", addresses=[str(a) for a in self.addresses], names=len(self.zone))
-            try:
-                await self.forwarder.find_loops(self.resolver.probe, self.resolver.probed)
-                await asyncio.get_running_loop().create_future()
-            finally:
-                self.ready.clear()
-                self.forwarder.close()
+        metrics.watch(self)
+        async with Tasks("dns", clock=self._client.clock) as tasks:
+            listeners = listen.Listeners(self.resolver, tasks, self.config.max_waiting)
+            async with listeners:
+                self.addresses = await listeners.open(self.config.listen)
+                following = self._follow(self._shared or Informers(self._client, tasks))
+                try:
+                    await self._serve()
+                finally:
+                    for registration in following:
+                        registration.remove()
+                    self.ready.clear()
+                    self.forwarder.close()
+
+    async def _serve(self) -> None:
+        await self._services.wait_synced()
+        await self._slices.wait_synced()
+        # Those which went while nobody was looking, between two runs.
+        self._dirty |= cast("set[Key]", self.zone.services())
+        self._refresh()
+        self.resolver.ready = True
+        self.ready.set()
+        log.info("serving", addresses=[str(a) for a in self.addresses], names=len(self.zone))
+        await self.forwarder.find_loops(self.resolver.probe, self.resolver.probed)
+        await asyncio.get_running_loop().create_future()
 
     def statistics(self) -> dict[str, int]:
         """Return what is known and what was asked."""
@@ -107,11 +120,13 @@ class DnsServer:
 
     # --- following the API -------------------------------------------------------------------
 
-    def _follow(self) -> None:
-        self._services = self._informers.of(Service)
-        self._slices = self._informers.of(EndpointSlice, indexers={BY_SERVICE: _service_of})
-        self._services.on_change(self._service_changed)
-        self._slices.on_change(self._slice_changed)
+    def _follow(self, informers: Informers) -> list[Registration]:
+        self._services = informers.of(Service)
+        self._slices = informers.of(EndpointSlice, indexers={BY_SERVICE: _service_of})
+        return [
+            self._services.on_change(self._service_changed),
+            self._slices.on_change(self._slice_changed),
+        ]
 
     def _service_changed(self, service: Service) -> None:
         self._mark((service.metadata.namespace or "", service.metadata.name or ""))

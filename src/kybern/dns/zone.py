@@ -81,6 +81,10 @@ class Zone:
         """Forget a service; say whether it was known."""
         return self.apply(key, _EMPTY)
 
+    def services(self) -> set[Hashable]:
+        """Return the services that contribute anything."""
+        return set(self._known)
+
     def contains(self, name: bytes) -> bool:
         """Say whether this name is ours to answer, also when it does not exist."""
         return (name.endswith(self.domain) and self._is_within(name)) or name in self._reverse

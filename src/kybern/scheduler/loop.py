@@ -16,7 +16,7 @@ from __future__ import annotations
 import asyncio
 import os
 import random
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from kybern.api import errors
 from kybern.api.core.pods import is_terminal
@@ -27,14 +27,14 @@ from kybern.client.informer import Informers
 from kybern.lib import logs
 from kybern.lib.backoff import Backoff
 from kybern.lib.tasks import Tasks
-from kybern.scheduler import eviction, messages, report
+from kybern.scheduler import eviction, messages, metrics, report
 from kybern.scheduler.binder import Binder
 from kybern.scheduler.framework import News
 from kybern.scheduler.pod_info import Key, PodInfo
 from kybern.scheduler.queue import SchedulingQueue
 
 if TYPE_CHECKING:
-    from kybern.client.informer import Informer
+    from kybern.client.informer import Informer, Registration
     from kybern.client.rest import Client
     from kybern.scheduler.cache import Cache
     from kybern.scheduler.config import SchedulerConfig
@@ -69,44 +69,40 @@ class Scheduler:
         """
         self.config = config
         self.ready = asyncio.Event()
-        self._client = client
-        self._clock = client.clock
-        self._tasks = Tasks("scheduler", clock=client.clock)
-        self._informers = informers or Informers(client, self._tasks)
-        self._rng = rng or random.Random()  # noqa: S311 - a choice between equals, not a secret
-        self._recorder = Recorder(client, config.name)
-        self._reporter = report.Reporter(client, self._tasks)
-        self._binder = Binder(client, self._tasks, self, config.bindings)
-        backoff = Backoff(initial=config.backoff, factor=2.0, cap=config.longest_backoff)
-        self.queue = SchedulingQueue(backoff)
+        self.scheduled = self.failed = 0
+        self.queue: SchedulingQueue
         self.cache: Cache
         self.cycle: Cycle
-        self._preemption: Preemption
-        self._budgets: Informer[PodDisruptionBudget]
+        self._client = client
+        self._clock = client.clock
+        self._shared = informers
+        self._rng = rng or random.Random()  # noqa: S311 - a choice between equals, not a secret
+        self._recorder = Recorder(client, config.name)
         self._woken = asyncio.Event()
         self._tidied = 0.0
-        self.scheduled = self.failed = 0
+        self._tasks: Tasks
+        self._reporter: report.Reporter
+        self._binder: Binder
+        self._preemption: Preemption
+        self._budgets: Informer[PodDisruptionBudget]
 
     async def run(self) -> None:
-        """Schedule for ever."""
-        self._prepare()
-        async with self._tasks:
+        """Schedule for ever; may be run again after it failed, and then begins anew."""
+        async with Tasks("scheduler", clock=self._clock) as self._tasks:
+            self._prepare()
             self._tasks.spawn_forever(self._recorder.run, "scheduler events")
-            namespaces = self._informers.of(Namespace)
-            nodes, pods = self._informers.of(Node), self._informers.of(Pod)
-            self._budgets = self._informers.of(PodDisruptionBudget)
-            namespaces.on_change(self._namespace_changed)
-            nodes.on(add=self._node_seen, update=self._node_changed, delete=self._node_gone)
-            pods.on(add=self._pod_seen, update=self._pod_changed, delete=self._pod_gone)
-            await namespaces.wait_synced()
-            await nodes.wait_synced()
-            await pods.wait_synced()
-            await self._budgets.wait_synced()
-            self.ready.set()
-            log.info("scheduling", nodes=self.cache.nodes.count, waiting=len(self.queue))
+            following, informers = self._follow(
+                self._shared or Informers(self._client, self._tasks)
+            )
             try:
+                for informer in informers:
+                    await informer.wait_synced()
+                self.ready.set()
+                log.info("scheduling", nodes=self.cache.nodes.count, waiting=len(self.queue))
                 await self._work()
             finally:
+                for registration in following:
+                    registration.remove()
                 self.ready.clear()
 
     def statistics(self) -> dict[str, int]:
@@ -127,9 +123,26 @@ class Scheduler:
         from kybern.scheduler.preemption import Preemption
         from kybern.scheduler.profile import default_profile
 
+        config = self.config
+        backoff = Backoff(initial=config.backoff, factor=2.0, cap=config.longest_backoff)
+        self.queue = SchedulingQueue(backoff)
         self.cache = Cache()
         self.cycle = Cycle(default_profile(), self.cache.nodes, self._rng)
         self._preemption = Preemption(self.cache, self.cycle, self._rng, self._budgets_of)
+        self._reporter = report.Reporter(self._client, self._tasks)
+        self._binder = Binder(self._client, self._tasks, self, config.bindings)
+        metrics.watch(self)
+
+    def _follow(self, informers: Informers) -> tuple[list[Registration], list[Informer[Any]]]:
+        namespaces = informers.of(Namespace)
+        nodes, pods = informers.of(Node), informers.of(Pod)
+        self._budgets = informers.of(PodDisruptionBudget)
+        following = [
+            namespaces.on_change(self._namespace_changed),
+            nodes.on(add=self._node_seen, update=self._node_changed, delete=self._node_gone),
+            pods.on(add=self._pod_seen, update=self._pod_changed, delete=self._pod_gone),
+        ]
+        return following, [namespaces, nodes, pods, self._budgets]
 
     # --- deciding ------------------------------------------------------------------------------
 
@@ -176,6 +189,7 @@ class Scheduler:
             self.queue.forget(info.key)
             return
         decision = self.cycle.decide(info)
+        metrics.CYCLE.observe(self._clock.monotonic() - now)
         if isinstance(decision, tuple):
             self.cycle.nominations.drop(info.uid)
             self.cache.assume(info, decision.row)

@@ -180,7 +180,7 @@ def test_our_own_addresses_are_never_asked(live):
         lambda: (Server("10.96.0.10"),),
         SYSTEM,
         random.Random(1),
-        own_addresses=frozenset(("10.96.0.10",)),
+        own_addresses=frozenset((Server("10.96.0.10"),)),
     )
     with pytest.raises(NoUpstream):
         live(forwarder.ask(QUESTION))

@@ -23,6 +23,7 @@ from kybern.dns.forward import Server
 from kybern.dns.listen import Address
 from kybern.dns.server import DnsServer
 from kybern.lib.clock import SYSTEM
+from kybern.lib.metrics import REGISTRY
 from kybern.store.kv.memory import MemoryEngine
 from kybern.store.objects import Store
 
@@ -131,6 +132,7 @@ def test_services_come_and_go(live):
             await client.delete(Service, "web", "default")
             await eventually(look, (wire.NXDOMAIN, []))
             assert server.statistics()["services"] == 0
+            assert "kybern_dns_names 3" in REGISTRY.expose().decode()
 
     live(story())
 

@@ -21,6 +21,7 @@ from kybern.client.in_process import InProcessTransport
 from kybern.client.rest import Client
 from kybern.client.transport import MASTER, Identity
 from kybern.lib.clock import VirtualClock
+from kybern.lib.metrics import REGISTRY
 from kybern.scheduler.config import SchedulerConfig
 from kybern.scheduler.loop import Scheduler
 from kybern.store.kv.memory import MemoryEngine
@@ -303,6 +304,27 @@ def test_a_new_scheduler_finds_things_as_they_are(virtual):
             task = group.create_task(cluster.scheduler.run())
             await asyncio.sleep(1)
             assert await cluster.node_of("waiting") == "n2"
+            task.cancel()
+
+    virtual(story())
+
+
+def test_it_can_be_run_again(virtual):
+    async def story():
+        async with a_cluster({"name": "n1", "cpu": "2"}) as cluster:
+            await cluster.add_pod("first", cpu="1")
+            await soon()
+        async with asyncio.TaskGroup() as group:
+            task = group.create_task(cluster.scheduler.run())
+            await cluster.scheduler.ready.wait()
+            await cluster.add_pod("second", cpu="1")
+            await cluster.add_pod("third", cpu="1")
+            await soon()
+            assert await cluster.node_of("second") == "n1"
+            assert not await cluster.node_of("third")
+            page = REGISTRY.expose().decode()
+            assert 'scheduler_pending_pods{queue="unschedulable"} 1' in page
+            assert 'scheduler_schedule_attempts_total{result="scheduled"} 2' in page
             task.cancel()
 
     virtual(story())
