@@ -50,7 +50,7 @@ def web(k):
 
 def ask(k, url, times=1):
     """Fetch a page from inside the client pod; return the distinct answers."""
-    script = f"for i in $(seq {times}); do wget -q -T 2 -O- {url}; done"
+    script = f"for i in $(seq {times}); do timeout 3 wget -q -O- {url}; done"
     return set(k("exec", "client", "--", "sh", "-c", script).split())
 
 
@@ -115,5 +115,7 @@ def test_pods_reach_each_other_and_the_node(web):
 def test_a_service_without_pods_refuses_at_once(web):
     web("scale", "deployment/web", "--replicas=0")
     eventually(lambda: not names(web), 30)
-    failed = web("exec", "client", "--", "wget", "-q", "-T", "5", "-O-", "http://web", check=False)
+    failed = web(
+        "exec", "client", "--", "timeout", "5", "wget", "-q", "-O-", "http://web", check=False
+    )
     assert "refused" in failed.stderr
