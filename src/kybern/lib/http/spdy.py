@@ -6,7 +6,9 @@ By:   exec, attach and port-forward for clients which do not use WebSockets.
 
 Flow control is kept towards those who keep it: what is read is reported, so that the other side
 may send more; its own window binds us once it has spoken of windows. Go's spdystream, which
-kubectl uses, never does and would stall us after 64 KiB.
+kubectl and container runtimes use, never does and would stall us after 64 KiB. As a client we do
+not report to such a server either: it does not read any more once it is done, and the kernel
+throws away what is still on its way to us when a connection is closed with reports unread.
 """
 
 from __future__ import annotations
@@ -265,8 +267,12 @@ class SpdySession:
 
     def report(self, ident: int, read: int) -> None:
         """Tell the other side that bytes of a stream were read."""
-        if ident in self._streams:
+        if ident in self._streams and self._reports:
             self.send(f.window_update(ident, read))
+
+    @property
+    def _reports(self) -> bool:
+        return self._windows_matter or not self._client
 
     def forget_if_done(self, stream: SpdyStream) -> None:
         """Forget a stream once both its directions have ended."""
@@ -320,7 +326,7 @@ class SpdySession:
 
     async def _take_data(self, frame: f.Data) -> None:
         self._unreported += len(frame.data)
-        if self._unreported >= REPORT:
+        if self._unreported >= REPORT and self._reports:
             self.send(f.window_update(0, self._unreported))
             self._unreported = 0
         stream = self._streams.get(frame.stream)
