@@ -67,22 +67,26 @@ def test_a_taken_port(directory):
     assert f"port {port} is taken" in one_sentence(done)
 
 
-def test_not_root(directory):
-    nobody = {"user": 65534, "group": 65534, "extra_groups": ()}
-    done = kybern("up", "--data-dir", str(directory), **nobody)
-    assert "needs root" in one_sentence(done)
-
-
-def test_no_containerd(directory, tmp_path):
-    code = (
-        "import sys; from kybern.cluster import prerequisites as p;"
-        "real = p.find; p.find = lambda n: None if n == 'containerd' else real(n);"
-        "from kybern.cmd.main import main; main()"
+def kybern_where(patch, *words):
+    """Run `kybern` in a process in which something has been changed first."""
+    code = f"import os; {patch}; from kybern.cmd.main import main; main()"
+    return subprocess.run(
+        [sys.executable, "-c", code, *words], capture_output=True, text=True, check=False
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, "up", "--data-dir", str(directory)],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
+
+
+def test_not_root(directory):
+    done = kybern_where("os.geteuid = lambda: 1000", "up", "--data-dir", str(directory))
+    assert "needs root" in one_sentence(done)
+    assert "--control-plane-only" in done.stderr
+
+
+def test_no_containerd(directory):
+    patch = (
+        "from kybern.cluster import prerequisites as p; real = p.find;"
+        "p.find = lambda n: None if n == 'containerd' else real(n)"
+    )
+    done = kybern_where(patch, "up", "--data-dir", str(directory))
     assert "apt-get install containerd" in one_sentence(done)
 
 

@@ -106,7 +106,7 @@ def test_bodies_that_make_no_sense(cluster):
         415, "UnsupportedMediaType",
     )  # fmt: skip
     assert status("GET", "/api/v1/nonsense") == (404, "NotFound")
-    assert status("GET", "/apis/no.such/v1/things") == (404, "NotFound")
+    assert ask("GET", "/apis/no.such/v1/things") == (404, b"404 page not found\n")
     assert status("PUT", "/api/v1/namespaces/default/pods", b"{}")[0] == 405
     assert status("GET", "/api/v1/pods?limit=-1&continue=rubbish")[0] == 400
     assert ask("GET", "/version")[0] == 200

@@ -17,6 +17,9 @@ def core(cluster):
         yield kubernetes.client.CoreV1Api(client)
 
 
+# the client leaves sockets to the garbage collector
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnraisableExceptionWarning")
+@pytest.mark.filterwarnings("ignore::ResourceWarning")
 def test_the_whole_story(core, namespace):
     from kubernetes import client, watch
     from kubernetes.stream import stream
