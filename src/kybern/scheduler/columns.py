@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING, Final, TypeVar
 import numpy as np
 
 from kybern.api.quantity import to_milli, to_value
+from kybern.scheduler import volumes
 from kybern.scheduler.framework import News
 from kybern.scheduler.pod_index import PodIndex
 
@@ -87,6 +88,7 @@ class Nodes:
         self.requested: NDArray[np.int64] = np.zeros((len(FIXED), capacity), np.int64)
         self.nonzero: NDArray[np.int64] = np.zeros((2, capacity), np.int64)
         self.pods = PodIndex(capacity)
+        self.volumes = volumes.NOTHING
         self._labels: dict[str, LabelColumn] = {}
         self._taint_numbers: dict[TaintSet, int] = {(): 0}
         self._free: list[int] = []

@@ -20,8 +20,9 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kybern.api import errors
 from kybern.api.core.pods import is_terminal
-from kybern.api.core.v1 import Namespace, Node, Pod
+from kybern.api.core.v1 import Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod
 from kybern.api.policy.v1 import PodDisruptionBudget
+from kybern.api.storage.v1 import StorageClass
 from kybern.client.events import Recorder
 from kybern.client.informer import Informers
 from kybern.lib import logs
@@ -32,6 +33,7 @@ from kybern.scheduler.binder import Binder
 from kybern.scheduler.framework import News
 from kybern.scheduler.pod_info import Key, PodInfo
 from kybern.scheduler.queue import SchedulingQueue
+from kybern.scheduler.volumes import Lookups
 
 if TYPE_CHECKING:
     from kybern.client.informer import Informer, Registration
@@ -137,12 +139,21 @@ class Scheduler:
         namespaces = informers.of(Namespace)
         nodes, pods = informers.of(Node), informers.of(Pod)
         self._budgets = informers.of(PodDisruptionBudget)
+        claims, classes = informers.of(PersistentVolumeClaim), informers.of(StorageClass)
+        persistent = informers.of(PersistentVolume)
+        self.cache.nodes.volumes = Lookups(
+            claims.get,
+            lambda name: persistent.get("", name),
+            lambda name: classes.get("", name),
+        )
+        storage: list[Informer[Any]] = [claims, persistent, classes]
         following = [
+            *(each.on_change(self._storage_changed) for each in storage),
             namespaces.on_change(self._namespace_changed),
             nodes.on(add=self._node_seen, update=self._node_changed, delete=self._node_gone),
             pods.on(add=self._pod_seen, update=self._pod_changed, delete=self._pod_gone),
         ]
-        return following, [namespaces, nodes, pods, self._budgets]
+        return following, [namespaces, *storage, nodes, pods, self._budgets]
 
     # --- deciding ------------------------------------------------------------------------------
 
@@ -304,7 +315,7 @@ class Scheduler:
             and not is_terminal(pod)
         )
 
-    # --- news of nodes and namespaces ----------------------------------------------------------
+    # --- news of nodes and other things --------------------------------------------------------
 
     def _node_seen(self, node: Node) -> None:
         self._tell(self.cache.put_node(node), node.metadata.name or "")
@@ -323,6 +334,9 @@ class Scheduler:
             # One that was deleted may stay: nothing runs in it.
             known[name] = labels
             self._tell(News.NAMESPACE, "")
+
+    def _storage_changed(self, _changed: Any) -> None:
+        self._tell(News.VOLUME, "")
 
     def _tell(self, news: int, node: str) -> None:
         if news and self.queue.tell(news, self._clock.monotonic(), self._fits_on(node)):

@@ -24,6 +24,7 @@ from kybern.scheduler.plugins.node_resources_fit import LeastAllocated, NodeReso
 from kybern.scheduler.plugins.node_unschedulable import NodeUnschedulable
 from kybern.scheduler.plugins.pod_topology_spread import PodTopologySpread, PreferredSpread
 from kybern.scheduler.plugins.taint_toleration import TaintToleration
+from kybern.scheduler.plugins.volume_binding import VolumeBinding
 
 if TYPE_CHECKING:
     from kybern.scheduler.framework import Filter, Scorer
@@ -35,6 +36,7 @@ FILTERS: Final[tuple[type[Filter], ...]] = (
     NodeAffinity,
     NodePorts,
     NodeResourcesFit,
+    VolumeBinding,
     PodTopologySpread,
     InterPodAffinity,
 )
