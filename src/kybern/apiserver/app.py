@@ -79,6 +79,8 @@ class ApiServer:
         services.identities = Identities(rng)
         services.resources = registry()
         services.resources.register(store)
+        for path in (("", "v1", "events"), ("events.k8s.io", "v1", "events")):
+            services.resources.find(*path).strategy.ttl = config.event_ttl
         self.rbac = services.rbac = Rbac()
         self.node_authorizer = NodeAuthorizer()
         services.authorizer = Authorizers(self.node_authorizer, services.rbac)

@@ -58,6 +58,8 @@ class Documents:
             "/openapi/v2": self.openapi_v2,
             "/openapi/v3": self.openapi_v3,
             "/openapi/v3/": self.openapi_v3,
+            "/.well-known/openid-configuration": self.issuer,
+            "/openid/v1/jwks": self.keys,
         }
 
     def prefixes(self) -> list[tuple[str, Handler]]:
@@ -84,6 +86,27 @@ class Documents:
     async def version(self, ctx: RequestContext) -> Response:
         """Say which version of Kubernetes this is."""
         return json_response(ctx, 200, codec.encode(VERSION))
+
+    async def issuer(self, ctx: RequestContext) -> Response:
+        """Say who issues service account tokens, and where the keys are."""
+        config = self._services.config
+        address = config.advertise_address or "kubernetes.default.svc"
+        document = {
+            "issuer": config.issuer,
+            "jwks_uri": f"https://{address}:{config.port}/openid/v1/jwks",
+            "response_types_supported": ["id_token"],
+            "subject_types_supported": ["public"],
+            "id_token_signing_alg_values_supported": self._services.tokens.algorithms(),
+        }
+        headers = (("Cache-Control", "public, max-age=3600"),)
+        return Response(200, codec.encode(document), JSON, headers)
+
+    async def keys(self, ctx: RequestContext) -> Response:
+        """Publish the keys that service account tokens can be checked with."""
+        del ctx
+        headers = (("Cache-Control", "public, max-age=3600"),)
+        media = "application/jwk-set+json"
+        return Response(200, codec.encode(self._services.tokens.keys()), media, headers)
 
     async def discovery(self, ctx: RequestContext) -> Response:
         """Answer `/api`, `/apis` and what is below them."""

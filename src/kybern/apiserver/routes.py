@@ -71,21 +71,35 @@ async def dispatch(ctx: RequestContext) -> Answer:
 def _misplaced(ctx: RequestContext, resource: Resource | None) -> Answer | None:
     """Return the answer to a path that is in the wrong scope; None when it is not."""
     if resource is None:
-        return text_response(404, NOT_FOUND)
+        return _no_route(ctx)
     if resource.namespaced:
         # All namespaces together can be listed and watched, but not written.
         if ctx.name and ctx.verb not in ("list", "watch", "deletecollection"):
-            return text_response(404, NOT_FOUND)
+            return _no_route(ctx)
         return None
     if ctx.plural == "namespaces" and not ctx.group:
         return None  # its own name is its namespace
+    return _no_route(ctx)
+
+
+def _no_route(ctx: RequestContext) -> Answer:
+    """Answer a path that leads nowhere: below a served version with a Status, elsewhere a page.
+
+    Source: go-restful dispatches on the version's root, and its error handler knows Statuses;
+    what it does not dispatch falls through to the mux.
+    """
+    if any(
+        resource.kind.group == ctx.group and resource.kind.version == ctx.version
+        for resource in ctx.services.resources.all()
+    ):
+        raise errors.NotFound.page()
     return text_response(404, NOT_FOUND)
 
 
 async def _subresource(ctx: RequestContext, resource: Resource) -> Answer:
     subresource = resource.subresources.get(ctx.subresource)
     if subresource is None or not ctx.name or (ctx.subpath and not subresource.connects):
-        return text_response(404, NOT_FOUND)
+        return _no_route(ctx)
     if subresource.connects:
         return await connect(ctx)
     if ctx.verb not in subresource.verbs:

@@ -68,6 +68,10 @@ class Tokens:
         """Return the JSON Web Key Set for whoever wants to check tokens without asking us."""
         return jwt.key_set(self._verifier.keys)
 
+    def algorithms(self) -> list[str]:
+        """Return how tokens may be signed."""
+        return sorted({key.algorithms[0] for key in self._verifier.keys})
+
     def issue(
         self,
         namespace: str,
@@ -198,5 +202,6 @@ def _extra(claims: dict[str, Any], private: dict[str, Any]) -> dict[str, list[st
     for kind in ("pod", "node"):
         if kind in private:
             extra[f"{EXTRA}{kind}-name"] = [private[kind]["name"]]
-            extra[f"{EXTRA}{kind}-uid"] = [private[kind]["uid"]]
+            if "uid" in private[kind]:  # a pod's node need not be known yet
+                extra[f"{EXTRA}{kind}-uid"] = [private[kind]["uid"]]
     return extra

@@ -18,7 +18,7 @@ from kybern.api import errors
 if TYPE_CHECKING:
     from kybern.apiserver.context import RequestContext, Services
 
-OPEN = ("/healthz", "/livez", "/readyz")
+OPEN = frozenset(("/healthz", "/livez", "/readyz"))
 
 
 class Authentication:
@@ -30,12 +30,6 @@ class Authentication:
     def enter(self, ctx: RequestContext) -> None:
         """Set ctx.user or refuse."""
         user, known = self._authenticator.authenticate(ctx.request)
-        if not known and not _open(ctx):
+        if not known and ctx.path not in OPEN:
             raise errors.Unauthorized("Unauthorized")
         ctx.user = user
-
-
-def _open(ctx: RequestContext) -> bool:
-    return not ctx.is_resource and any(
-        ctx.path == path or ctx.path.startswith(path + "/") for path in OPEN
-    )

@@ -42,7 +42,7 @@ class Impersonation:
         if USER not in headers and not any(name.startswith("impersonate-") for name in headers):
             return
         name = headers.get(USER, "")
-        groups = [g.strip() for g in headers.get(GROUP, "").split(",") if g.strip()]
+        groups = [group for group in ctx.request.values(GROUP) if group]
         uid = headers.get(UID, "")
         extra = _extra(headers)
         if not name:

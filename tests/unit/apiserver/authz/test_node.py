@@ -1,0 +1,133 @@
+"""What kubelets may do."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+from tests.unit.apiserver.harness import DEFAULT, PODS, Identity, Server, config_map, pod
+
+N1 = Identity("system:node:n1", ("system:nodes",))
+N2 = Identity("system:node:n2", ("system:nodes",))
+LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-node-lease/leases"
+
+
+def _using(name: str) -> dict:
+    volumes = [
+        {"name": "s", "secret": {"secretName": "s"}}, {"name": "m", "configMap": {"name": "m"}},
+    ]  # fmt: skip
+    return pod(name, nodeName="n1", volumes=volumes)
+
+
+def test_only_what_pods_on_the_node_use_can_be_read() -> None:
+    async def story() -> None:
+        async with Server() as server:
+            await server.post(f"{DEFAULT}/configmaps", config_map("m"))
+            await server.post(f"{DEFAULT}/secrets", {"metadata": {"name": "s"}})
+            await server.post(f"{DEFAULT}/secrets", {"metadata": {"name": "other"}})
+            assert (await server.get(f"{DEFAULT}/secrets/s", user=N1)).status == 403
+            await server.post(PODS, _using("p"))
+            await server.settle()
+            for path in ("secrets/s", "configmaps/m", "serviceaccounts/default"):
+                assert (await server.get(f"{DEFAULT}/{path}", user=N1)).status == 200, path
+                assert (await server.get(f"{DEFAULT}/{path}", user=N2)).status == 403, path
+            refused = await server.get(f"{DEFAULT}/secrets/other", user=N1)
+            assert "no relationship found between node 'n1' and this object" in refused.message
+            assert (await server.get(f"{DEFAULT}/secrets", user=N1)).status == 403
+            watch = f"{DEFAULT}/secrets?fieldSelector=metadata.name%3Ds"
+            assert (await server.get(watch, user=N1)).status == 200
+            await server.delete(f"{PODS}/p?gracePeriodSeconds=0")
+            await server.settle()
+            assert (await server.get(f"{DEFAULT}/secrets/s", user=N1)).status == 403
+
+    asyncio.run(story())
+
+
+def test_a_node_registers_itself_and_reports() -> None:
+    async def story() -> None:
+        async with Server() as server:
+            node = {"metadata": {"name": "n1"}, "status": {"capacity": {"cpu": "2"}}}
+            made = await server.post("/api/v1/nodes", node, user=N1)
+            assert made.status == 201
+            assert made.tree["status"]["capacity"] == {"cpu": "2"}
+            assert made.tree["spec"]["taints"] == [
+                {"effect": "NoSchedule", "key": "node.kubernetes.io/not-ready"}
+            ]
+            other = await server.post("/api/v1/nodes", {"metadata": {"name": "n3"}}, user=N1)
+            assert other.status == 403
+            report = {"status": {"nodeInfo": made.tree["status"].get("nodeInfo")}}
+            path = "/api/v1/nodes/n1/status"
+            assert (await server.patch(path, report, user=N1)).status == 200
+            assert (await server.patch(path, report, user=N2)).status == 403
+            taints = {"spec": {"taints": None}}
+            assert (await server.patch("/api/v1/nodes/n1", taints, user=N1)).status == 403
+            label = {"metadata": {"labels": {"node-restriction.kubernetes.io/x": "y"}}}
+            refused = await server.patch("/api/v1/nodes/n1", label, user=N1)
+            assert "is not allowed to modify labels" in refused.message
+            assert (await server.delete("/api/v1/nodes/n1", user=N1)).status == 403
+
+    asyncio.run(story())
+
+
+def test_leases_of_its_own() -> None:
+    async def story() -> None:
+        async with Server() as server:
+            assert (await server.post(LEASES, {"metadata": {"name": "n1"}}, user=N1)).status == 201
+            assert (await server.get(f"{LEASES}/n1", user=N1)).status == 200
+            assert (await server.get(f"{LEASES}/n1", user=N2)).status == 403
+            assert (await server.post(LEASES, {"metadata": {"name": "n3"}}, user=N1)).status == 403
+
+    asyncio.run(story())
+
+
+def test_pods_of_its_own() -> None:
+    async def story() -> None:
+        async with Server() as server:
+            await server.post(PODS, pod("p", nodeName="n1"))
+            await server.settle()
+            status = {"status": {"phase": "Running"}}
+            assert (await server.patch(f"{PODS}/p/status", status, user=N1)).status == 200
+            assert (await server.patch(f"{PODS}/p/status", status, user=N2)).status == 403
+            assert (await server.get("/api/v1/pods?fieldSelector=spec.nodeName%3Dn1", user=N1)).status == 200
+            assert (await server.post(PODS, pod("q"), user=N1)).status == 403
+            assert (await server.delete(f"{PODS}/p", user=N2)).status == 403
+            assert (await server.delete(f"{PODS}/p?gracePeriodSeconds=0", user=N1)).status == 200
+
+    asyncio.run(story())
+
+
+def test_tokens_for_pods_of_its_own() -> None:
+    async def story() -> None:
+        async with Server() as server:
+            made = (await server.post(PODS, pod("p", nodeName="n1"))).tree
+            await server.settle()
+            path = f"{DEFAULT}/serviceaccounts/default/token"
+            ref = {"kind": "Pod", "apiVersion": "v1", "name": "p", "uid": made["metadata"]["uid"]}
+            body = {"spec": {"boundObjectRef": ref}}
+            assert (await server.post(path, body, user=N1)).status == 201
+            assert (await server.post(path, body, user=N2)).status == 403
+            unbound = await server.post(path, {"spec": {}}, user=N1)
+            assert "not bound to a pod" in unbound.message
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "allowed"),
+    [
+        ("GET", "/api/v1/services", True),
+        ("GET", "/api/v1/nodes", True),
+        ("GET", "/apis/node.k8s.io/v1/runtimeclasses", True),
+        ("GET", "/api/v1/namespaces", False),
+        ("GET", "/apis/apps/v1/deployments", False),
+        ("GET", "/api/v1/secrets", False),
+        ("DELETE", "/api/v1/namespaces/default/services/kubernetes", False),
+    ],
+)
+def test_the_rest(method: str, path: str, allowed: bool) -> None:
+    async def story() -> None:
+        async with Server() as server:
+            answer = await server.call(method, path, user=N1)
+            assert (answer.status == 200) is allowed
+
+    asyncio.run(story())
