@@ -74,13 +74,20 @@ class Elector:
             await self._clock.sleep(self._election.retry)
         log.info("leading", lease=self._election.name, identity=self._election.identity)
         try:
+            await self._lead(lead)
+        except asyncio.CancelledError:
+            await self._release()  # the next one need not wait until the lease runs out
+            raise
+        await self._release()
+
+    async def _lead(self, lead: Callable[[], Awaitable[None]]) -> None:
+        try:
             async with asyncio.TaskGroup() as group:
                 renewing = group.create_task(self._renew(), name="lease renewal")
                 await lead()
                 renewing.cancel()
         except* LostLease:
             raise LostLease(self._election.name) from None
-        await self._release()
 
     async def _renew(self) -> None:
         last = self._clock.monotonic()
@@ -140,10 +147,11 @@ class Elector:
     async def _release(self) -> None:
         wanted = self._election
         try:
-            lease = await self._client.get(Lease, wanted.name, wanted.namespace)
-            if lease.spec and lease.spec.holderIdentity == wanted.identity:
-                lease.spec.holderIdentity = ""
-                lease.spec.leaseDurationSeconds = 1
-                await self._client.update(lease)
-        except (errors.ApiError, Unreachable) as error:
+            async with asyncio.timeout(self._election.retry):
+                lease = await self._client.get(Lease, wanted.name, wanted.namespace)
+                if lease.spec and lease.spec.holderIdentity == wanted.identity:
+                    lease.spec.holderIdentity = ""
+                    lease.spec.leaseDurationSeconds = 1
+                    await self._client.update(lease)
+        except (errors.ApiError, Unreachable, TimeoutError) as error:
             log.debug("lease not released", lease=wanted.name, reason=str(error))

@@ -77,7 +77,10 @@ def test_a_dead_leader_is_replaced_after_its_lease():
         server = LeaseServer()
         dead = asyncio.create_task(elector(server, "a").run(asyncio.Event().wait))
         await asyncio.sleep(5)
+        server.down = True
         dead.cancel()
+        await asyncio.wait([dead])
+        server.down = False
         since = asyncio.get_running_loop().time()
         taken = asyncio.Event()
 
@@ -86,6 +89,19 @@ def test_a_dead_leader_is_replaced_after_its_lease():
 
         await elector(server, "b").run(lead)
         assert 15 <= asyncio.get_running_loop().time() - since <= 20
+
+    run_virtual(main())
+
+
+def test_a_leader_that_is_told_to_stop_gives_the_lease_back():
+    async def main():
+        server = LeaseServer()
+        leader = asyncio.create_task(elector(server, "a").run(asyncio.Event().wait))
+        await asyncio.sleep(5)
+        leader.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await leader
+        assert server.lease["spec"]["holderIdentity"] == ""
 
     run_virtual(main())
 

@@ -1,0 +1,270 @@
+"""`kybern apiserver`: the API server alone.
+
+In:   flags with upstream's names, certificates, a store.
+Out:  HTTPS, until told to stop.
+By:   the command line; whoever swaps one part of a cluster.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from kybern.cmd import flags
+from kybern.cmd.process import Fatal, run
+from kybern.lib import logs
+
+if TYPE_CHECKING:
+    import ssl
+    from argparse import Namespace
+
+    from kybern.apiserver.config import Config
+    from kybern.store.objects import Store
+
+log = logs.get("apiserver")
+
+CERTIFICATES = Path("/var/run/kubernetes")  # upstream's place
+MODES = {"Node", "RBAC"}
+NO_ETCD = "keep the data in a file with --store sqlite:///PATH, or nowhere with --store memory"
+
+
+def main() -> None:
+    """Run an API server."""
+    args = parse()
+    run(lambda: apiserver(args), "apiserver")
+
+
+def parse(words: list[str] | None = None) -> Namespace:
+    """Read the flags; they are checked as far as that is possible without doing anything."""
+    parser = flags.Parser("apiserver", "Serve the Kubernetes API.")
+    _add_serving(parser)
+    _add_identities(parser)
+    _add_policy(parser)
+    args = parser.parse_args(words)
+    for one, other in (
+        ("tls_cert_file", "tls_private_key_file"),
+        ("kubelet_client_certificate", "kubelet_client_key"),
+    ):
+        if bool(getattr(args, one)) != bool(getattr(args, other)):
+            names = " and ".join(f"--{name.replace('_', '-')}" for name in (one, other))
+            parser.error(f"{names} go together")
+    if len(args.service_account_issuer or ()) > 1:
+        parser.error("--service-account-issuer can be given once; several are not supported")
+    if set(args.authorization_mode or MODES) != MODES:
+        parser.error("--authorization-mode can only be Node,RBAC")
+    if not args.secure_port:
+        parser.error("--secure-port cannot be 0: an API server has to listen")
+    return args
+
+
+def _add_serving(parser: flags.Parser) -> None:
+    option = parser.option
+    option(
+        "--store", "where the data is: sqlite:///PATH or memory", type=_store, required=True,
+        metavar="URL",
+    )  # fmt: skip
+    parser.refuse("--etcd-servers", NO_ETCD)
+    option("--bind-address", "where to listen; everywhere by default", type=flags.address)
+    option("--secure-port", "the port to listen on", type=flags.port, default=6443)
+    option("--advertise-address", "what the kubernetes Service leads to", type=flags.address)
+    option("--tls-cert-file", "certificate of the server", type=flags.file)
+    option("--tls-private-key-file", "its key", type=flags.file)
+    option(
+        "--cert-dir", "where a certificate of its own goes when there is no --tls-cert-file",
+        type=Path, default=CERTIFICATES,
+    )  # fmt: skip
+    option(
+        "--service-cluster-ip-range", "network of the ClusterIPs", type=flags.network,
+        default="10.96.0.0/16",
+    )  # fmt: skip
+    option(
+        "--service-node-port-range", "ports for NodePort Services", type=flags.port_range,
+        default=(30000, 32767),
+    )  # fmt: skip
+    option("--cluster-domain", "what names of Services end with", default="cluster.local")
+    option("--request-timeout", "how long a short request may take", type=flags.duration,
+           default=60.0)  # fmt: skip
+    option("--event-ttl", "how long events are kept", type=flags.duration, default=3600.0)
+    option("--max-mutating-requests-inflight", "writes at a time", type=int, default=600)
+
+
+def _add_identities(parser: flags.Parser) -> None:
+    option = parser.option
+    option("--client-ca-file", "who may sign clients' certificates", type=flags.file)
+    option("--token-auth-file", 'static tokens: token,user,uid,"groups"', type=flags.file)
+    parser.listing("--service-account-issuer", "issuer of service accounts' tokens")
+    option("--service-account-signing-key-file", "the key that signs them", type=flags.file)
+    parser.listing(
+        "--service-account-key-file", "more keys whose tokens are good", flags.file, "FILE"
+    )
+    parser.listing("--api-audiences", "what a token must be meant for")
+    option(
+        "--service-account-max-token-expiration", "the longest a token may be asked for",
+        type=flags.duration, default=0.0,
+    )  # fmt: skip
+    option("--kubelet-client-certificate", "what is shown to kubelets", type=flags.file)
+    option("--kubelet-client-key", "its key", type=flags.file)
+    option("--kubelet-certificate-authority", "who signs kubelets' certificates", type=flags.file)
+
+
+def _add_policy(parser: flags.Parser) -> None:
+    parser.listing(
+        "--authorization-mode", "Node,RBAC is what there is", flags.among(*sorted(MODES))
+    )
+    parser.listing(
+        "--enable-admission-plugins", "plugins besides the usual ones", flags.among(*_plugins())
+    )
+    parser.refuse("--disable-admission-plugins", "the plugins that are there always run")
+    parser.fixed("--anonymous-auth", "anonymous requests get 401", value=False)
+    parser.fixed("--allow-privileged", "privileged containers may be asked for", value=True)
+
+
+def _plugins() -> tuple[str, ...]:
+    from kybern.apiserver.admission.plugins import PLUGINS
+
+    return tuple(plugin.__name__ for plugin in PLUGINS)  # type: ignore[attr-defined]
+
+
+def _store(text: str) -> Path | None:
+    """Read `sqlite:///PATH` as a path, and `memory` as None."""
+    if text in ("memory", "memory://"):
+        return None
+    scheme, colon, path = text.partition("://")
+    if scheme == "sqlite" and colon and path:
+        return Path(path)
+    if scheme in ("etcd", "http", "https"):
+        raise flags.wrong(f"etcd is not supported yet: {NO_ETCD}")
+    raise flags.wrong(f"{text!r} is neither sqlite:///PATH nor memory")
+
+
+def config_of(args: Namespace) -> Config:
+    """Return the API server's settings.
+
+    Raises:
+        Fatal: a file cannot be read, or the settings cannot work.
+    """
+    from kybern.apiserver.config import Config
+
+    try:
+        signing = args.service_account_signing_key_file
+        others = flags.words(args.service_account_key_file, ())
+        issuers = flags.words(args.service_account_issuer, ())
+        config = Config(
+            bind_address=args.bind_address or "",
+            port=args.secure_port,
+            advertise_address=args.advertise_address or "",
+            service_cidr=args.service_cluster_ip_range,
+            node_ports=args.service_node_port_range,
+            cluster_domain=args.cluster_domain,
+            issuer=issuers[0]
+            if issuers
+            else f"https://kubernetes.default.svc.{args.cluster_domain}",
+            api_audiences=flags.words(args.api_audiences, ()),
+            longest_token=int(args.service_account_max_token_expiration),
+            service_account_key=signing.read_bytes() if signing else b"",
+            service_account_public_keys=tuple(path.read_bytes() for path in others),
+            token_file=args.token_auth_file,
+            kubelet_certificate=args.kubelet_client_certificate,
+            kubelet_key=args.kubelet_client_key,
+            kubelet_ca=args.kubelet_certificate_authority,
+            request_timeout=args.request_timeout,
+            event_ttl=args.event_ttl,
+            max_mutating_requests=args.max_mutating_requests_inflight,
+        )
+    except OSError as error:
+        raise Fatal(f"cannot read {error.filename}: {error.strerror}.") from None
+    if problems := config.check():
+        raise Fatal(f"{'; '.join(problems)}.")
+    return config
+
+
+async def apiserver(args: Namespace) -> None:
+    """Serve until cancelled."""
+    from kybern.apiserver.app import ApiServer
+    from kybern.cmd.serving import cannot_listen
+    from kybern.lib.clock import SYSTEM
+    from kybern.lib.http.server import serve
+    from kybern.lib.tasks import Tasks
+
+    flags.configure_logs(args)
+    config = config_of(args)
+    context = tls(args, config)
+    store = await open_store(args.store)
+    try:
+        try:
+            server = ApiServer(config, store, SYSTEM)
+        except ValueError as error:  # a token file or a key that is none
+            raise Fatal(f"the credentials cannot be used: {error}.") from None
+        async with Tasks("apiserver", clock=SYSTEM) as tasks:
+            tasks.spawn_forever(store.run, "store")
+            await server.start()
+            try:
+                listener = await serve(server.app, config.bind_address, config.port, ssl=context)
+            except OSError as error:
+                flag = "--secure-port"
+                raise Fatal(cannot_listen(config.bind_address, config.port, error, flag)) from None
+            tasks.spawn_forever(server.run, "follow")
+            log.info("serving", port=listener.port)
+            try:
+                await asyncio.get_running_loop().create_future()
+            finally:
+                await listener.close()
+                await server.close()
+    finally:
+        await store.close()
+
+
+async def open_store(path: Path | None) -> Store:
+    """Open a file, or a store in memory when there is no path.
+
+    Raises:
+        Fatal: it cannot be opened.
+    """
+    from kybern.lib.clock import SYSTEM
+    from kybern.store.interface import StoreError
+    from kybern.store.objects import Store
+
+    if path is None:
+        from kybern.store.kv.memory import MemoryEngine
+
+        return Store(MemoryEngine(), SYSTEM)
+    from kybern.store.kv.sqlite import SqliteEngine
+
+    try:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        return Store(await SqliteEngine.open(path), SYSTEM)
+    except StoreError as error:
+        raise Fatal(str(error)) from None
+    except OSError as error:
+        raise Fatal(f"cannot write to {path.parent}: {error.strerror}.") from None
+
+
+def tls(args: Namespace, config: Config) -> ssl.SSLContext:
+    """Return the TLS side of the server.
+
+    Raises:
+        Fatal: the certificate, its key or the authority cannot be used.
+    """
+    import ipaddress
+
+    from kybern.apiserver.bootstrap.kubernetes_service import our_address
+    from kybern.cmd.serving import server_tls
+
+    service = "kubernetes.default.svc"
+    names = ("localhost", "kubernetes", "kubernetes.default", service)
+    addresses = {"127.0.0.1", str(ipaddress.ip_network(config.service_cidr)[1])}
+    addresses |= {config.bind_address, our_address(config.advertise_address)} - {""}
+    return server_tls(
+        args.tls_cert_file,
+        args.tls_private_key_file,
+        (*names, f"{service}.{config.cluster_domain}"),
+        tuple(sorted(addresses)),
+        client_ca=args.client_ca_file.read_bytes() if args.client_ca_file else None,
+        directory=args.cert_dir,
+        base="apiserver",
+    )
+
+
+if __name__ == "__main__":
+    main()

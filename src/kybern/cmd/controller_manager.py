@@ -1,0 +1,157 @@
+"""`kybern controller-manager`: the controllers alone, against any API server.
+
+In:   flags with upstream's names, a kubeconfig.
+Out:  the cluster is brought to what is asked for; health and metrics over HTTPS.
+By:   the command line; whoever swaps one part of a cluster.
+
+Every controller writes as its own service account, unless `--use-service-account-credentials` is
+false: then all of them write as whom the kubeconfig names, who needs the rights of all.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import TYPE_CHECKING
+
+from kybern.cmd import election, flags
+from kybern.cmd.process import Fatal, run
+from kybern.controllers.runtime.host import ControllersConfig
+
+if TYPE_CHECKING:
+    from argparse import Namespace
+
+    from kybern.client.config import ClientConfig
+    from kybern.client.rest import Client
+
+PORT = 10257
+AGENT = "kube-controller-manager"
+
+
+def main() -> None:
+    """Run the controllers."""
+    args = parse()
+    run(lambda: controller_manager(args), "controller-manager")
+
+
+def parse(words: list[str] | None = None) -> Namespace:
+    """Read the flags."""
+    from kybern.controllers import all as controllers
+
+    parser = flags.Parser("controller-manager", "Bring the cluster to what is asked for.")
+    flags.add_client(parser)
+    flags.add_window(parser, PORT)
+    election.add_flags(parser, AGENT)
+    parser.listing(
+        "--controllers", "* for those on by default, NAME for one more, -NAME for one less; "
+        f"there are {', '.join(one.name for one in controllers.ALL)}",
+    )  # fmt: skip
+    parser.option(
+        "--root-ca-file", "goes into kube-root-ca.crt; the kubeconfig's authority by default",
+        type=flags.file,
+    )  # fmt: skip
+    parser.switch(
+        "--use-service-account-credentials", "each controller is a user of its own", default=True
+    )
+    _add_node_flags(parser)
+    parser.option("--terminated-pod-gc-threshold", "how many finished pods may stay", type=int,
+                  default=12500)  # fmt: skip
+    parser.option("--max-endpoints-per-slice", "addresses in an EndpointSlice", type=int,
+                  default=100)  # fmt: skip
+    args = parser.parse_args(words)
+    parser.check([*election.check(args), *config_of(args).check(controllers.names())])
+    return args
+
+
+def _add_node_flags(parser: flags.Parser) -> None:
+    for name, default, text in (
+        ("--node-monitor-period", 5.0, "time between two looks at heartbeats"),
+        ("--node-monitor-grace-period", 50.0, "how long a node may be silent"),
+        ("--node-startup-grace-period", 60.0, "the same for a node that never reported"),
+    ):
+        parser.option(name, text, type=flags.duration, default=default, metavar="TIME")
+    for name, rate, text in (
+        ("--node-eviction-rate", 0.1, "nodes per second whose pods are evicted"),
+        ("--secondary-node-eviction-rate", 0.01, "the same in an unhealthy zone"),
+        ("--unhealthy-zone-threshold", 0.55, "share of dead nodes that makes a zone unhealthy"),
+    ):
+        parser.option(name, text, type=float, default=rate, metavar="NUMBER")
+    parser.option(
+        "--large-cluster-size-threshold", "smaller zones evict nothing while unhealthy", type=int,
+        default=50,
+    )  # fmt: skip
+
+
+def config_of(args: Namespace) -> ControllersConfig:
+    """Return the controllers' settings; the authority is added later."""
+    return ControllersConfig(
+        controllers=flags.words(args.controllers, ("*",)),
+        node_monitor_period=args.node_monitor_period,
+        node_monitor_grace_period=args.node_monitor_grace_period,
+        node_startup_grace_period=args.node_startup_grace_period,
+        node_eviction_rate=args.node_eviction_rate,
+        secondary_node_eviction_rate=args.secondary_node_eviction_rate,
+        unhealthy_zone_threshold=args.unhealthy_zone_threshold,
+        large_cluster_size_threshold=args.large_cluster_size_threshold,
+        terminated_pod_gc_threshold=args.terminated_pod_gc_threshold,
+        max_endpoints_per_slice=args.max_endpoints_per_slice,
+    )
+
+
+async def controller_manager(args: Namespace) -> None:
+    """Run the controllers until cancelled."""
+    from kybern.client.rest import Client
+    from kybern.client.tls import TlsTransport
+    from kybern.cmd.serving import Window, open_tls_window
+    from kybern.lib.clock import SYSTEM
+
+    flags.configure_logs(args)
+    where = flags.client_config(args)
+    client = Client(TlsTransport(where), SYSTEM, user_agent=AGENT)
+    leading: list[bool] = []
+
+    async def work() -> None:
+        leading.append(True)
+        await _run(args, where, client)
+
+    window = Window(lambda: bool(leading), client)
+    try:
+        async with open_tls_window(args, window, AGENT):
+            await election.lead(args, client, work)
+    finally:
+        await client.transport.close()
+
+
+async def _run(args: Namespace, where: ClientConfig, client: Client) -> None:
+    from dataclasses import replace
+
+    from kybern.client.informer import Informers
+    from kybern.cmd.accounts import Accounts
+    from kybern.controllers.all import ALL
+    from kybern.controllers.runtime.host import Host
+    from kybern.lib.tasks import Tasks
+
+    config = replace(config_of(args), root_ca=_authority(args, where))
+    accounts = Accounts(client, where, AGENT)
+    client_for = accounts.client if args.use_service_account_credentials else lambda _: client
+    try:
+        async with Tasks("controller manager", clock=client.clock) as tasks:
+            informers = Informers(client, tasks)
+            rng = random.Random()  # noqa: S311 - jitter
+            await Host(ALL, client_for, informers, client.clock, config, rng).run()
+    finally:
+        await accounts.close()
+
+
+def _authority(args: Namespace, where: ClientConfig) -> str:
+    """Return the PEM with which pods trust the API server."""
+    try:
+        pem = args.root_ca_file.read_bytes() if args.root_ca_file else where.ca
+        return str(pem.decode("ascii"))
+    except OSError as error:
+        raise Fatal(f"cannot read {error.filename}: {error.strerror}.") from None
+    except UnicodeDecodeError:
+        raise Fatal(f"{args.root_ca_file or 'the kubeconfig'} holds no PEM certificate.") from None
+
+
+if __name__ == "__main__":
+    main()
