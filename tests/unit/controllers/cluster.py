@@ -17,6 +17,9 @@ from kybern.api.core.v1 import (
     Container,
     Namespace,
     NamespaceSpec,
+    Node,
+    NodeCondition,
+    NodeStatus,
     ObjectReference,
     Pod,
     PodSpec,
@@ -29,7 +32,7 @@ from kybern.client.in_process import InProcessTransport
 from kybern.client.informer import Informers
 from kybern.client.mutations import MutationDetector
 from kybern.client.rest import Client
-from kybern.client.transport import MASTER, Identity
+from kybern.client.transport import MASTER, Identity, service_account
 from kybern.controllers.all import ALL
 from kybern.controllers.runtime.host import ControllersConfig, Host
 from kybern.controllers.runtime.reconcile import Key
@@ -67,7 +70,9 @@ class Cluster:
         self.writes: list[tuple[str, str]] = []
         self.detector = MutationDetector()
         self.tasks = Tasks("test")
-        self.informers = Informers(self.client, self.tasks, detector=self.detector)
+        manager = Identity("system:kube-controller-manager", ("system:authenticated",))
+        reader = self.client_as(manager)
+        self.informers = Informers(reader, self.tasks, detector=self.detector)
         self.host = Host(
             ALL, self.controller_client, self.informers, self.clock, config, random.Random(1)
         )
@@ -76,7 +81,7 @@ class Cluster:
         return Client(InProcessTransport(self.server.app, identity), self.clock)
 
     def controller_client(self, account: str) -> Client:
-        inner = InProcessTransport(self.server.app, MASTER)
+        inner = InProcessTransport(self.server.app, service_account("kube-system", account))
         return Client(Counting(inner, self.writes), self.clock)  # type: ignore[arg-type]
 
     async def namespace(self, name: str = "default") -> None:
@@ -121,12 +126,11 @@ async def cluster(*controllers: str, nodes: bool = True, **options: Any) -> Asyn
     config = ControllersConfig(controllers=chosen, root_ca="PEM", **options)
     it = Cluster(config)
     async with it.tasks as tasks:
+        await it.server.start()
         tasks.spawn(it.server.run(), name="server")
-        await it.namespace("default")
-        await it.namespace("kube-system")
         host = tasks.spawn(it.host.run(), name="host")
         if nodes:
-            Nodes(it)
+            await Nodes(it).register()
         await it.settle(1)
         yield it
         host.cancel()
@@ -147,6 +151,12 @@ class Nodes:
         informer = cluster.informers.of(Pod)
         informer.on(add=self._seen, update=lambda _, pod: self._seen(pod))
 
+    async def register(self) -> None:
+        ready = NodeStatus(conditions=[NodeCondition(type="Ready", status="True")])
+        for number in range(3):
+            metadata = ObjectMeta(name=f"node-{number}")
+            await self.cluster.client.create(Node(metadata=metadata, status=ready))
+
     def _seen(self, pod: Pod) -> None:
         self.cluster.tasks.spawn(self._treat(pod), name=f"kubelet {pod.metadata.name}")
 
@@ -160,11 +170,7 @@ class Nodes:
             elif not pod.spec.nodeName:
                 target = ObjectReference(kind="Node", name=f"node-{sum(name.encode()) % 3}")
                 binding = Binding(metadata=ObjectMeta(name=name), target=target)
-                try:
-                    await client.create_subresource(Pod, name, namespace, "binding", binding)
-                except errors.NotFound:
-                    patch = {"spec": {"nodeName": target.name}}
-                    await client.patch(Pod, name, namespace, patch)
+                await client.create_subresource(Pod, name, namespace, "binding", binding)
             elif pod.status.phase != "Running":
                 await asyncio.sleep(self.delay)
                 ready = "False" if "bad" in pod.spec.containers[0].image else "True"
