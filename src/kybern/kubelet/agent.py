@@ -80,6 +80,7 @@ class Kubelet:
         self._informers = informers or Informers(client, self._tasks)
         self.node: Node | None = None
         self.roster: Roster | None = None
+        self._server: KubeletServer | None = None
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
@@ -88,6 +89,8 @@ class Kubelet:
             try:
                 await self._run(tasks)
             finally:
+                if self._server is not None:
+                    await self._server.close()
                 log.info("kubelet stopped", node=self.config.node_name)
 
     async def _run(self, tasks: Tasks) -> None:
@@ -105,8 +108,8 @@ class Kubelet:
         roster = self.roster = Roster(tools, reporter, tasks, self._labels)
         roster.adopt(await survey(runtime))
 
-        server = KubeletServer(config, roster, runtime, clock)
-        port = await server.start()
+        self._server = KubeletServer(config, roster, runtime, clock)
+        port = await self._server.start()
         runtime_version = f"{version.runtime_name}://{version.runtime_version}"
         base = registration.base_status(machine, config, runtime_version, tools.node.ips, port)
         node_reporter = NodeReporter(

@@ -48,15 +48,17 @@ async def prepare_volumes(tools: Tools, record: PodRecord) -> None:
         PodTrouble: one cannot be made now.
     """
     pod = record.pod
+    record.refresh_at = NEVER  # news which come while this goes on set it again
     if not pod.spec.volumes:
-        record.refresh_at = NEVER
         return
     try:
         mounted = await tools.volumes.prepare(pod, facts(tools, record))
     except MountFailed as failed:
+        record.refresh_at = 0.0
         tools.tell(pod, WARNING, "FailedMount", str(failed))
         raise PodTrouble(str(failed)) from None
-    record.places, record.refresh_at = mounted.places, mounted.refresh_at
+    record.places = mounted.places
+    record.refresh_at = min(record.refresh_at, mounted.refresh_at)
 
 
 def watch_objects(tools: Tools, record: PodRecord) -> None:

@@ -121,7 +121,7 @@ class PodView:
                 self.containers[index] = container
                 return
         self.containers.append(container)
-        self.containers.sort(key=lambda c: c.created_at, reverse=True)
+        self.containers.sort(key=lambda c: (c.created_at, c.restarts), reverse=True)
 
     def drop(self, container_id: str) -> None:
         """Forget a removed container."""

@@ -35,7 +35,7 @@ def write(directory: Path, payload: Payload, version: str, group: int | None = N
     Args:
         directory: the volume; made when missing.
         payload: its files.
-        version: a name for this version which no earlier one had.
+        version: a name for this version; it is made longer when the one there has the same.
         group: the pod's fsGroup, which then owns the files and may read them.
 
     Raises:
@@ -47,7 +47,8 @@ def write(directory: Path, payload: Payload, version: str, group: int | None = N
     old = _current(directory)
     if old is not None and _holds(directory / old, payload):
         return False
-    fresh = directory / f"..{version}"
+    while (fresh := directory / f"..{version}").exists():
+        version += "_"
     fresh.mkdir()
     fresh.chmod(DIRECTORY_MODE)
     for path, entry in payload.items():
