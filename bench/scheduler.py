@@ -28,13 +28,16 @@ from kybern.api.core.v1 import (
     NodeSpec,
     NodeStatus,
     Pod,
+    PodAffinityTerm,
+    PodAntiAffinity,
     PodSpec,
     PreferredSchedulingTerm,
     ResourceRequirements,
     Taint,
     Toleration,
+    TopologySpreadConstraint,
 )
-from kybern.api.meta.v1 import ObjectMeta
+from kybern.api.meta.v1 import LabelSelector, ObjectMeta
 from kybern.scheduler.cache import Cache
 from kybern.scheduler.cycle import Cycle, NoFit
 from kybern.scheduler.pod_info import PodInfo
@@ -80,12 +83,35 @@ PREFERRED = NodeAffinity(
         PreferredSchedulingTerm(weight=10, preference=in_zone("z2"))
     ]
 )
+SAME = LabelSelector(matchLabels={"app": "x"})
+APART = Affinity(
+    podAntiAffinity=PodAntiAffinity(
+        requiredDuringSchedulingIgnoredDuringExecution=[
+            PodAffinityTerm(topologyKey="kubernetes.io/hostname", labelSelector=SAME)
+        ]
+    )
+)
+
+
+def spread(key: str) -> TopologySpreadConstraint:
+    return TopologySpreadConstraint(
+        maxSkew=1, topologyKey=key, whenUnsatisfiable="DoNotSchedule", labelSelector=SAME
+    )
+
+
 CASES = {
     "alike": lambda i: make_pod(i, {}),
     "1,000 kinds by turns": lambda i: make_pod(i, {}, cpu=f"{50 + i % 1000}m"),
     "node selector": lambda i: make_pod(i, {"nodeSelector": {"topology.kubernetes.io/zone": "z1"}}),
     "required affinity": lambda i: make_pod(i, {"affinity": Affinity(nodeAffinity=REQUIRED)}),
     "preferred affinity": lambda i: make_pod(i, {"affinity": Affinity(nodeAffinity=PREFERRED)}),
+    "spread over zones": lambda i: make_pod(
+        i, {"topologySpreadConstraints": [spread("topology.kubernetes.io/zone")]}
+    ),
+    "spread over nodes": lambda i: make_pod(
+        i, {"topologySpreadConstraints": [spread("kubernetes.io/hostname")]}
+    ),
+    "one per node": lambda i: make_pod(i, {"affinity": APART}),
     "fits nowhere, alike": lambda i: make_pod(i, {}, cpu="64"),
     "fits nowhere, all different": lambda i: make_pod(i, {}, cpu=f"{64 + i}"),
 }

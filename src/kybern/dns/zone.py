@@ -46,6 +46,7 @@ class Zone:
         self._svc = b"\x03svc" + self.domain
         self._pod = b"\x03pod" + self.domain
         self._server = b"\x02ns\x03dns" + self.domain
+        self._authority = (wire.record(self.domain, wire.SOA, ttl, self._soa()),)
         self._add_own(server_addresses)
 
     def __len__(self) -> int:
@@ -149,7 +150,7 @@ class Zone:
         return wire.soa(self._server, mailbox, 1, self.ttl)
 
     def _negative(self, rcode: int) -> Answer:
-        return Answer(rcode, authority=(wire.record(self.domain, wire.SOA, self.ttl, self._soa()),))
+        return Answer(rcode, authority=self._authority)
 
     def _any(self, types: dict[int, tuple[bytes, ...]]) -> Answer:
         # All there is, as upstream's server gives; the zone is the client's own cluster.

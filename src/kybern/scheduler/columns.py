@@ -72,7 +72,7 @@ class Nodes:
         self.count = 0
         self.version = 0
         self.index: dict[str, int] = {}
-        self.objects: list[Node | None] = []
+        self.objects: list[Node | None] = []  # by row
         self.resources: dict[str, int] = {name: row for row, name in enumerate(FIXED)}
         self.taint_sets: list[tuple[Taint, ...]] = [()]
         self.images: dict[str, dict[int, int]] = {}
@@ -86,7 +86,12 @@ class Nodes:
         self.row_version: NDArray[np.int64] = np.zeros(capacity, np.int64)
         self.allocatable: NDArray[np.int64] = np.zeros((len(FIXED), capacity), np.int64)
         self.requested: NDArray[np.int64] = np.zeros((len(FIXED), capacity), np.int64)
-        self.nonzero: NDArray[np.int64] = np.zeros((2, capacity), np.int64)
+        self.free: NDArray[np.int64] = np.zeros((len(FIXED), capacity), np.int64)
+        # For scores, CPU and memory only, in the type they are computed with; exact below 2**53.
+        self.nonzero: NDArray[np.float64] = np.zeros((2, capacity), np.float64)
+        self.capacity: NDArray[np.float64] = np.zeros((2, capacity), np.float64)
+        self.divisor: NDArray[np.float64] = np.ones((2, capacity), np.float64)
+        self.incomplete: set[int] = set()
         self.pods = PodIndex(capacity)
         self.volumes = volumes.NOTHING
         self._labels: dict[str, LabelColumn] = {}
@@ -146,8 +151,10 @@ class Nodes:
         self.objects[row] = None
         self.valid[row] = False
         self.count -= 1
-        self.allocatable[:, row] = self.requested[:, row] = 0
-        self.nonzero[:, row] = 0
+        self.allocatable[:, row] = self.requested[:, row] = self.free[:, row] = 0
+        self.nonzero[:, row] = self.capacity[:, row] = 0
+        self.divisor[:, row] = 1
+        self.incomplete.discard(row)
         for column in self._labels.values():
             column.ids[row] = ABSENT
         for users in self.ports.values():
@@ -186,7 +193,10 @@ class Nodes:
         self.row_version = _longer(self.row_version, capacity)
         self.allocatable = _longer(self.allocatable, capacity)
         self.requested = _longer(self.requested, capacity)
+        self.free = _longer(self.free, capacity)
         self.nonzero = _longer(self.nonzero, capacity)
+        self.capacity = _longer(self.capacity, capacity)
+        self.divisor = _longer(self.divisor, capacity)
         for column in self._labels.values():
             column.ids = _longer(column.ids, capacity)
             column.ids[self.size :] = ABSENT
@@ -199,6 +209,13 @@ class Nodes:
         for name, text in (node.status.allocatable or {}).items():
             number = self.resource(name)
             self.allocatable[number, row] = to_milli(text) if number == CPU else to_value(text)
+        self.free[:, row] = self.allocatable[:, row] - self.requested[:, row]
+        self.capacity[:, row] = self.allocatable[:2, row]
+        self.divisor[:, row] = np.maximum(self.capacity[:, row], 1)
+        if self.capacity[:, row].all():
+            self.incomplete.discard(row)
+        else:
+            self.incomplete.add(row)
         labels = node.metadata.labels or {}
         for key, column in self._labels.items():
             column.put(row, labels.get(key))
@@ -222,6 +239,7 @@ class Nodes:
             more = np.zeros((1, len(self.valid)), np.int64)
             self.allocatable = np.concatenate((self.allocatable, more))
             self.requested = np.concatenate((self.requested, more))
+            self.free = np.concatenate((self.free, more))
         return number
 
     # --- pods come and go ----------------------------------------------------------------------
@@ -234,20 +252,22 @@ class Nodes:
     def try_taking(self, row: int, pod: PodInfo, sign: int = 1) -> None:
         """As `take`, without saying so: for whoever puts everything back before anyone looks."""
         fit = pod.fit
-        requested = self.requested
-        requested[CPU, row] += sign * fit.milli_cpu
-        requested[MEMORY, row] += sign * fit.memory
+        self._shift(CPU, row, sign * fit.milli_cpu)
+        self._shift(MEMORY, row, sign * fit.memory)
+        self._shift(PODS, row, sign)
         if fit.ephemeral_storage:
-            requested[STORAGE, row] += sign * fit.ephemeral_storage
-        requested[PODS, row] += sign
+            self._shift(STORAGE, row, sign * fit.ephemeral_storage)
         for name, amount in fit.others.items():
-            number = self.resource(name)
-            self.requested[number, row] += sign * amount
+            self._shift(self.resource(name), row, sign * amount)
         self.nonzero[CPU, row] += sign * pod.nonzero[0]
         self.nonzero[MEMORY, row] += sign * pod.nonzero[1]
         for port in pod.ports:
             self._take_port(row, port, sign)
         self.pods.shift(row, pod, sign)
+
+    def _shift(self, column: int, row: int, amount: int) -> None:
+        self.requested[column, row] += amount
+        self.free[column, row] -= amount
 
     def _take_port(self, row: int, port: HostPort, sign: int) -> None:
         users = self.ports.setdefault((port.protocol, port.port), {})

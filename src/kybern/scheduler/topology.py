@@ -31,7 +31,7 @@ def sum_by_place(nodes: Nodes, key: str, counts: Ints) -> Ints:
     return sums[places].astype(np.int64)
 
 
-def places_of(nodes: Nodes, key: str, which: Bools) -> Ints:
-    """Return the numbers of the places these nodes make up."""
+def count_places(nodes: Nodes, key: str, which: Bools) -> int:
+    """Return how many places these nodes make up."""
     ids = nodes.label(key).ids[: nodes.size][which]
-    return np.unique(ids[ids >= 0]).astype(np.int64)
+    return int(np.count_nonzero(np.bincount(ids[ids >= 0]))) if len(ids) else 0

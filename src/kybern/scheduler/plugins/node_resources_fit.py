@@ -62,12 +62,10 @@ class NodeResourcesFit:
 
     def fits(self, state: Any, nodes: Nodes, rows: Rows) -> Bools:
         """Say which of the rows fit."""
-        size = nodes.size
-        allocatable, requested = nodes.allocatable, nodes.requested
+        free = nodes.free[:, : nodes.size]
         fits: Bools | None = None
         for column, amount in zip(state.columns.tolist(), state.amounts.tolist(), strict=True):
-            free = allocatable[column, :size][rows] - requested[column, :size][rows]
-            enough = free >= amount
+            enough = free[column][rows] >= amount
             fits = enough if fits is None else np.logical_and(fits, enough, out=fits)
         assert fits is not None
         return fits
@@ -78,7 +76,7 @@ class NodeResourcesFit:
         amounts = state.amounts[:, None]
         index = np.arange(nodes.size)[rows]
         allocatable = nodes.allocatable[columns, index]
-        short = allocatable - nodes.requested[columns, index] < amounts
+        short = nodes.free[columns, index] < amounts
         counts = np.count_nonzero(short, axis=1).tolist()
         reasons = {
             name if name == TOO_MANY_PODS else f"Insufficient {name}": count
@@ -99,28 +97,26 @@ class LeastAllocated:
 
     def prepare(self, pod: PodInfo, nodes: Nodes) -> Any:
         """Take what the pod is assumed to use."""
-        return pod.nonzero
+        return np.array(pod.nonzero, np.float64)[:, None]
 
     def score(self, state: Any, nodes: Nodes, rows: Rows) -> Ints:
         """Return the mean share that would stay free, in percent, rounded down twice."""
         size = nodes.size
-        total: Floats | None = None
-        known: Floats | None = None
-        for column, amount in zip((CPU, MEMORY), state, strict=True):
-            allocatable = nodes.allocatable[column, :size][rows].astype(np.float64)
-            free = allocatable - nodes.nonzero[column, :size][rows]
-            free -= amount
-            np.maximum(free, 0.0, out=free)
-            free *= MAX_SCORE
-            has = allocatable > 0
-            np.divide(free, allocatable, out=free, where=has)
-            np.floor(free, out=free)
-            total = free if total is None else np.add(total, free, out=total)
-            known = has.astype(np.float64) if known is None else known + has
-        assert total is not None
-        assert known is not None
-        np.divide(total, known, out=total, where=known > 0)
-        return total.astype(np.int64)
+        free: Floats = nodes.capacity[:, :size][:, rows] - nodes.nonzero[:, :size][:, rows]
+        free -= state
+        np.maximum(free, 0.0, out=free)
+        free *= MAX_SCORE
+        free /= nodes.divisor[:, :size][:, rows]
+        np.floor(free, out=free)
+        total = free[0] + free[1]
+        if nodes.incomplete:
+            # What a node does not have is not part of its mean.
+            known = np.count_nonzero(nodes.capacity[:, :size][:, rows], axis=0)
+            total /= np.maximum(known, 1)
+        else:
+            total /= 2.0
+        scores: Ints = total.astype(np.int64)
+        return scores
 
     def normalise(self, state: Any, nodes: Nodes, raw: Ints, fits: Bools) -> Ints:
         """Return raw scores as they are."""

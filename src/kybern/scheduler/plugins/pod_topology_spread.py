@@ -92,9 +92,15 @@ class PreferredSpread:
         labelled = _labelled(constraints, nodes)
         total: Floats = np.zeros(nodes.size, np.float64)
         for constraint in constraints:
-            counts = _counts(constraint, pod, nodes, labelled)
+            matcher = _matcher(constraint, pod)
+            if constraint.topologyKey == HOSTNAME:
+                counts = nodes.pods.count((matcher,), staying=True)[: nodes.size]
+            else:
+                eligible = _eligible(constraint, pod, nodes, labelled)
+                counts = _counts(constraint, matcher, nodes, eligible)
             # A label with many values has few pods each, and so counts more.
-            weight = math.log(_places(constraint, nodes, labelled) + 2)
+            places = topology.count_places(nodes, constraint.topologyKey, labelled)
+            weight = math.log(places + 2)
             total += counts * weight + (constraint.maxSkew - 1)
         scores = np.floor(total + 0.5).astype(np.int64)
         scores[~labelled] = -1
@@ -156,30 +162,23 @@ def _matcher(constraint: TopologySpreadConstraint, pod: PodInfo) -> Matcher:
 
 
 def _counts(
-    constraint: TopologySpreadConstraint, pod: PodInfo, nodes: Nodes, labelled: Bools
+    constraint: TopologySpreadConstraint, matcher: Matcher, nodes: Nodes, eligible: Bools
 ) -> Ints:
     """Return how many pods of the sort are in each node's place, leaving out those told to go."""
-    counts = nodes.pods.count((_matcher(constraint, pod),), staying=True)
-    if constraint.topologyKey == HOSTNAME and constraint.whenUnsatisfiable == SOFT:
-        return counts[: nodes.size]
-    eligible = _eligible(constraint, pod, nodes, labelled)
-    there = np.where(eligible, counts[: nodes.size], 0)
-    return topology.sum_by_place(nodes, constraint.topologyKey, there)
-
-
-def _places(constraint: TopologySpreadConstraint, nodes: Nodes, labelled: Bools) -> int:
-    return len(topology.places_of(nodes, constraint.topologyKey, labelled))
+    counts = nodes.pods.count((matcher,), staying=True)[: nodes.size]
+    return topology.sum_by_place(nodes, constraint.topologyKey, np.where(eligible, counts, 0))
 
 
 def _is_even(
     constraint: TopologySpreadConstraint, pod: PodInfo, nodes: Nodes, labelled: Bools
 ) -> Bools:
     """Say on which nodes one more would leave the spread within bounds."""
+    matcher = _matcher(constraint, pod)
     eligible = _eligible(constraint, pod, nodes, labelled)
-    counts = _counts(constraint, pod, nodes, labelled)
-    domains = len(topology.places_of(nodes, constraint.topologyKey, eligible))
-    fewest = int(counts[eligible].min(initial=np.iinfo(np.int64).max)) if domains else 0
-    if domains < (constraint.minDomains or 1):
-        fewest = 0
-    itself = _matcher(constraint, pod).matches(pod.pod)
-    return counts + itself - fewest <= constraint.maxSkew
+    counts = _counts(constraint, matcher, nodes, eligible)
+    fewest = int(counts[eligible].min()) if eligible.any() else 0
+    if constraint.minDomains:
+        domains = topology.count_places(nodes, constraint.topologyKey, eligible)
+        if domains < constraint.minDomains:
+            fewest = 0
+    return counts + matcher.matches(pod.pod) - fewest <= constraint.maxSkew
