@@ -98,9 +98,7 @@ class Server:
         certificate: bytes | None = None,
         **headers: str,
     ) -> Answer:
-        response = await self.raw(
-            method, path, body, user=user, certificate=certificate, **headers
-        )
+        response = await self.raw(method, path, body, user=user, certificate=certificate, **headers)
         assert isinstance(response, Response), response
         return Answer(response)
 
@@ -202,7 +200,9 @@ def pod(name: str = "p", **spec: Any) -> dict[str, Any]:
     }  # fmt: skip
 
 
-def config_map(name: str = "c", labels: dict[str, str] | None = None, **data: str) -> dict[str, Any]:
+def config_map(
+    name: str = "c", labels: dict[str, str] | None = None, **data: str
+) -> dict[str, Any]:
     return {"metadata": {"name": name, "labels": labels or {}}, "data": data}
 
 

@@ -13,7 +13,7 @@ import ipaddress
 import socket
 from typing import TYPE_CHECKING, Any
 
-from kybern.api import codec
+from kybern.api import codec, errors
 from kybern.api.core.v1 import (
     EndpointAddress,
     EndpointPort,
@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
 log = logs.get("apiserver")
 
+RETRY = 0.1
 NAME, NAMESPACE = "kubernetes", "default"
 NOWHERE = ("10.255.255.255", 9)
 """Any address that is routed like the rest of the world; no packet is sent to it."""
@@ -68,6 +69,7 @@ class KubernetesService:
         config = services.config
         self._address = our_address(config.advertise_address)
         self._port = config.port
+        self._correcting = asyncio.Lock()
 
     async def ensure(self) -> None:
         """Create or correct the objects."""
@@ -94,9 +96,20 @@ class KubernetesService:
     async def _follow(self, watcher: Any) -> None:
         try:
             async for _ in watcher:
-                await self.ensure()
+                while not await self._corrected():
+                    await self._services.clock.sleep(RETRY)
         finally:
             watcher.close()
+
+    async def _corrected(self) -> bool:
+        """Correct the objects; False when somebody else was at it at the same time."""
+        async with self._correcting:
+            try:
+                await self.ensure()
+            except errors.ApiError as error:
+                log.info("could not correct the kubernetes service yet", error=error.message)
+                return False
+        return True
 
     async def _service(self) -> None:
         if self._loopback.get(Service, NAME, NAMESPACE) is not None:

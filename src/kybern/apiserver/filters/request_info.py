@@ -64,7 +64,6 @@ class RequestInfo:
             rest = [unquote(part) for part in rest]
             if any("/" in part for part in rest[:3]):
                 # Names are parts of keys: one with a slash would be somebody else's key.
-                ctx.plural = rest[0]
                 return
         count = len(rest)
         if rest[0] == "namespaces" and count > 1 and rest[1]:

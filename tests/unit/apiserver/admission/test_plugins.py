@@ -72,7 +72,7 @@ class TestServiceAccount:
 
         asyncio.run(story())
 
-    def test_a_new_namespaces_default_account_is_waited_for(self, virtual) -> None:  # noqa: ANN001
+    def test_a_new_namespaces_default_account_is_waited_for(self, virtual) -> None:
         async def story() -> None:
             async with Server() as server:
                 await server.post("/api/v1/namespaces", {"metadata": {"name": "n"}})
@@ -130,7 +130,10 @@ class TestPriority:
                 spec = (await _pod(server, pod("a", priorityClassName="high")))["spec"]
                 assert (spec["priority"], spec["preemptionPolicy"]) == (7, "Never")
                 wrong = pod("b", priorityClassName="high", priority=8)
-                assert "must not be provided in pod spec" in (await _pod(server, wrong, 403))["message"]
+                assert (
+                    "must not be provided in pod spec"
+                    in (await _pod(server, wrong, 403))["message"]
+                )
                 none = pod("c", priorityClassName="none")
                 message = (await _pod(server, none, 403))["message"]
                 assert "no PriorityClass with name none was found" in message
@@ -186,7 +189,9 @@ class TestRuntimeClass:
                 assert spec["nodeSelector"] == {"a": "b"}
                 assert any(t.get("key") == "k" for t in spec["tolerations"])
                 clash = pod("b", runtimeClassName="rc", nodeSelector={"a": "c"})
-                assert (await _pod(server, clash, 403))["message"].startswith('pods "b" is forbidden')
+                assert (await _pod(server, clash, 403))["message"].startswith(
+                    'pods "b" is forbidden'
+                )
                 missing = await _pod(server, pod("c", runtimeClassName="none"), 403)
                 assert 'pod rejected: RuntimeClass "none" not found' in missing["message"]
 

@@ -17,7 +17,9 @@ ISSUER = "https://kubernetes.default.svc.cluster.local"
 
 def _der(name: str, groups: tuple[str, ...] = (), lifetime: float = 3600.0) -> bytes:
     ca = pki.make_ca("test", now=SYSTEM.now())
-    pair = pki.issue(ca, pki.Subject(name, groups), now=SYSTEM.now(), lifetime=lifetime, client=True)
+    pair = pki.issue(
+        ca, pki.Subject(name, groups), now=SYSTEM.now(), lifetime=lifetime, client=True
+    )
     return ssl.PEM_cert_to_DER_cert(pair.certificate.decode())
 
 
@@ -41,7 +43,7 @@ def test_certificates() -> None:
     asyncio.run(story())
 
 
-def test_static_tokens(tmp_path) -> None:  # noqa: ANN001
+def test_static_tokens(tmp_path) -> None:
     async def story() -> None:
         file = tmp_path / "tokens.csv"
         file.write_text('abc,ann,7,"devs,ops"\ndef,bob,8\n')
@@ -60,7 +62,15 @@ def test_static_tokens(tmp_path) -> None:  # noqa: ANN001
 def test_nobody_gets_401_but_may_ask_for_health() -> None:
     async def story() -> None:
         async with Server() as server:
-            for path in (PODS, "/api", "/version", "/metrics", "/openapi/v3", "/healthzz", "/readyz/ping"):
+            for path in (
+                PODS,
+                "/api",
+                "/version",
+                "/metrics",
+                "/openapi/v3",
+                "/healthzz",
+                "/readyz/ping",
+            ):
                 answer = await server.get(path, user=None)
                 assert answer.status == 401, path
                 assert answer.tree["reason"] == "Unauthorized"
@@ -135,11 +145,15 @@ def test_audiences() -> None:
     async def story() -> None:
         async with Server() as server:
             token = await server.token(audiences=["vault"])
-            assert (await server.get(PODS, user=None, authorization=f"Bearer {token}")).status == 401
+            assert (
+                await server.get(PODS, user=None, authorization=f"Bearer {token}")
+            ).status == 401
             path = "/apis/authentication.k8s.io/v1/tokenreviews"
             ours = await server.post(path, {"spec": {"token": token}})
             assert ours.tree["status"].get("authenticated") is not True
-            theirs = await server.post(path, {"spec": {"token": token, "audiences": ["vault", "x"]}})
+            theirs = await server.post(
+                path, {"spec": {"token": token, "audiences": ["vault", "x"]}}
+            )
             assert theirs.tree["status"]["authenticated"] is True
             assert theirs.tree["status"]["audiences"] == ["vault"]
             plain = await server.post(path, {"spec": {"token": await server.token()}})

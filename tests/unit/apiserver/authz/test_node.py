@@ -88,7 +88,9 @@ def test_pods_of_its_own() -> None:
             status = {"status": {"phase": "Running"}}
             assert (await server.patch(f"{PODS}/p/status", status, user=N1)).status == 200
             assert (await server.patch(f"{PODS}/p/status", status, user=N2)).status == 403
-            assert (await server.get("/api/v1/pods?fieldSelector=spec.nodeName%3Dn1", user=N1)).status == 200
+            assert (
+                await server.get("/api/v1/pods?fieldSelector=spec.nodeName%3Dn1", user=N1)
+            ).status == 200
             assert (await server.post(PODS, pod("q"), user=N1)).status == 403
             assert (await server.delete(f"{PODS}/p", user=N2)).status == 403
             assert (await server.delete(f"{PODS}/p?gracePeriodSeconds=0", user=N1)).status == 200

@@ -137,9 +137,7 @@ def test_a_missing_role_is_named() -> None:
         async with Server() as server:
             await _make(server, "clusterrolebindings", _binding("b", "nothere"))
             answer = await server.get(PODS, user=JOE)
-            assert answer.message.endswith(
-                f'RBAC: clusterrole.{GROUP} "nothere" not found'
-            )
+            assert answer.message.endswith(f'RBAC: clusterrole.{GROUP} "nothere" not found')
 
     asyncio.run(story())
 
@@ -179,9 +177,7 @@ def test_access_reviews() -> None:
             theirs = {"resourceAttributes": wanted, "user": "joe"}
             assert (await ask("localsubjectaccessreviews", theirs, local))["allowed"] is True
             elsewhere = {"resourceAttributes": {**wanted, "namespace": "x"}, "user": "joe"}
-            refused = await server.post(
-                f"{local}/localsubjectaccessreviews", {"spec": elsewhere}
-            )
+            refused = await server.post(f"{local}/localsubjectaccessreviews", {"spec": elsewhere})
             assert refused.status == 422
             path = {"nonResourceAttributes": {"verb": "get", "path": "/version"}}
             assert (await ask("selfsubjectaccessreviews", path, user=JOE))["allowed"] is True

@@ -126,7 +126,9 @@ def test_pods_of_jobs_stay_unless_somebody_says_otherwise() -> None:
     async def story() -> None:
         async with Server() as server:
             path = "/apis/batch/v1/namespaces/default/jobs"
-            template = {"spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}}
+            template = {
+                "spec": {"restartPolicy": "Never", "containers": [{"name": "c", "image": "i"}]}
+            }
             job = {"metadata": {"name": "j"}, "spec": {"template": template}}
             made = (await server.post(path, job)).tree
             uid = made["metadata"]["uid"]

@@ -46,9 +46,7 @@ def test_a_selector_turns_changes_into_comings_and_goings() -> None:
                 assert (await watch.next())["type"] == "ADDED"
                 await server.patch(f"{MAPS}/a", {"data": {"k": "v"}})
                 assert (await watch.next())["type"] == "MODIFIED"
-                left = await server.patch(
-                    f"{MAPS}/a", {"metadata": {"labels": {"color": "green"}}}
-                )
+                left = await server.patch(f"{MAPS}/a", {"metadata": {"labels": {"color": "green"}}})
                 gone = await watch.next()
                 assert gone["type"] == "DELETED"
                 assert gone["object"]["metadata"]["labels"] == {"color": "red"}
@@ -131,7 +129,7 @@ def test_pods_of_a_node_appear_when_they_are_bound() -> None:
     asyncio.run(story())
 
 
-def test_bookmarks_say_how_far_the_watch_has_come(virtual) -> None:  # noqa: ANN001
+def test_bookmarks_say_how_far_the_watch_has_come(virtual) -> None:
     async def story() -> None:
         async with Server() as server:
             path = f"{MAPS}?allowWatchBookmarks=true&resourceVersion={server.store.revision}"
@@ -145,7 +143,7 @@ def test_bookmarks_say_how_far_the_watch_has_come(virtual) -> None:  # noqa: ANN
     virtual(story())
 
 
-def test_a_watch_ends_when_its_time_is_up(virtual) -> None:  # noqa: ANN001
+def test_a_watch_ends_when_its_time_is_up(virtual) -> None:
     async def story() -> None:
         async with Server() as server:
             loop = asyncio.get_running_loop()

@@ -46,9 +46,7 @@ def test_generated_names_and_taken_ones() -> None:
     async def story() -> None:
         async with Server() as server:
             body = {"metadata": {"generateName": "map-"}}
-            names = {
-                (await server.post(MAPS, body)).tree["metadata"]["name"] for _ in range(5)
-            }
+            names = {(await server.post(MAPS, body)).tree["metadata"]["name"] for _ in range(5)}
             assert len(names) == 5
             assert all(n.startswith("map-") and len(n) == 9 for n in names)
             await server.post(MAPS, config_map("a"))
@@ -270,7 +268,9 @@ def test_dry_run_stores_nothing_and_answers_the_same() -> None:
             changed = await server.patch(
                 f"{PODS}/p?dryRun=All", {"metadata": {"labels": {"a": "b"}}}
             )
-            assert changed.tree["metadata"]["resourceVersion"] == real["metadata"]["resourceVersion"]
+            assert (
+                changed.tree["metadata"]["resourceVersion"] == real["metadata"]["resourceVersion"]
+            )
             assert changed.tree["metadata"]["labels"] == {"a": "b", "app": "p"}
             gone = await server.delete(f"{PODS}/p?dryRun=All")
             assert gone.status == 200
@@ -278,7 +278,7 @@ def test_dry_run_stores_nothing_and_answers_the_same() -> None:
             assert (await server.get(f"{PODS}/p")).tree == real
             bad = await server.post(f"{PODS}?dryRun=Some", pod("q"))
             assert bad.status == 422
-            assert 'dryRun: Unsupported value: ["Some"]' in bad.message.replace('[]string{', '[')
+            assert 'dryRun: Unsupported value: ["Some"]' in bad.message.replace("[]string{", "[")
 
     asyncio.run(story())
 
