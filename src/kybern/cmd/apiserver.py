@@ -61,9 +61,12 @@ def parse(words: list[str] | None = None) -> Namespace:
 def _add_serving(parser: flags.Parser) -> None:
     option = parser.option
     option(
-        "--store", "where the data is: sqlite:///PATH or memory", type=_store, required=True,
+        "--store",
+        "where the data is: sqlite:///PATH or memory",
+        type=_store,
+        required=True,
         metavar="URL",
-    )  # fmt: skip
+    )
     parser.refuse("--etcd-servers", NO_ETCD)
     option("--bind-address", "where to listen; everywhere by default", type=flags.address)
     option("--secure-port", "the port to listen on", type=flags.port, default=6443)
@@ -71,20 +74,27 @@ def _add_serving(parser: flags.Parser) -> None:
     option("--tls-cert-file", "certificate of the server", type=flags.file)
     option("--tls-private-key-file", "its key", type=flags.file)
     option(
-        "--cert-dir", "where a certificate of its own goes when there is no --tls-cert-file",
-        type=Path, default=CERTIFICATES,
-    )  # fmt: skip
+        "--cert-dir",
+        "where a certificate of its own goes when there is no --tls-cert-file",
+        type=Path,
+        default=CERTIFICATES,
+    )
     option(
-        "--service-cluster-ip-range", "network of the ClusterIPs", type=flags.network,
+        "--service-cluster-ip-range",
+        "network of the ClusterIPs",
+        type=flags.network,
         default="10.96.0.0/16",
-    )  # fmt: skip
+    )
     option(
-        "--service-node-port-range", "ports for NodePort Services", type=flags.port_range,
+        "--service-node-port-range",
+        "ports for NodePort Services",
+        type=flags.port_range,
         default=(30000, 32767),
-    )  # fmt: skip
+    )
     option("--cluster-domain", "what names of Services end with", default="cluster.local")
-    option("--request-timeout", "how long a short request may take", type=flags.duration,
-           default=60.0)  # fmt: skip
+    option(
+        "--request-timeout", "how long a short request may take", type=flags.duration, default=60.0
+    )
     option("--event-ttl", "how long events are kept", type=flags.duration, default=3600.0)
     option("--max-mutating-requests-inflight", "writes at a time", type=int, default=600)
 
@@ -100,9 +110,11 @@ def _add_identities(parser: flags.Parser) -> None:
     )
     parser.listing("--api-audiences", "what a token must be meant for")
     option(
-        "--service-account-max-token-expiration", "the longest a token may be asked for",
-        type=flags.duration, default=0.0,
-    )  # fmt: skip
+        "--service-account-max-token-expiration",
+        "the longest a token may be asked for",
+        type=flags.duration,
+        default=0.0,
+    )
     option("--kubelet-client-certificate", "what is shown to kubelets", type=flags.file)
     option("--kubelet-client-key", "its key", type=flags.file)
     option("--kubelet-certificate-authority", "who signs kubelets' certificates", type=flags.file)
@@ -123,7 +135,7 @@ def _add_policy(parser: flags.Parser) -> None:
 def _plugins() -> tuple[str, ...]:
     from kybern.apiserver.admission.plugins import PLUGINS
 
-    return tuple(plugin.__name__ for plugin in PLUGINS)  # type: ignore[attr-defined]
+    return tuple(plugin.__name__ for plugin in PLUGINS)
 
 
 def _store(text: str) -> Path | None:
@@ -148,7 +160,7 @@ def config_of(args: Namespace) -> Config:
 
     try:
         signing = args.service_account_signing_key_file
-        others = flags.words(args.service_account_key_file, ())
+        others: list[Path] = args.service_account_key_file or []
         issuers = flags.words(args.service_account_issuer, ())
         config = Config(
             bind_address=args.bind_address or "",

@@ -42,21 +42,25 @@ def parse(words: list[str] | None = None) -> Namespace:
     flags.add_window(parser, PORT)
     election.add_flags(parser, AGENT)
     parser.listing(
-        "--controllers", "* for those on by default, NAME for one more, -NAME for one less; "
+        "--controllers",
+        "* for those on by default, NAME for one more, -NAME for one less; "
         f"there are {', '.join(one.name for one in controllers.ALL)}",
-    )  # fmt: skip
+    )
     parser.option(
-        "--root-ca-file", "goes into kube-root-ca.crt; the kubeconfig's authority by default",
+        "--root-ca-file",
+        "goes into kube-root-ca.crt; the kubeconfig's authority by default",
         type=flags.file,
-    )  # fmt: skip
+    )
     parser.switch(
         "--use-service-account-credentials", "each controller is a user of its own", default=True
     )
     _add_node_flags(parser)
-    parser.option("--terminated-pod-gc-threshold", "how many finished pods may stay", type=int,
-                  default=12500)  # fmt: skip
-    parser.option("--max-endpoints-per-slice", "addresses in an EndpointSlice", type=int,
-                  default=100)  # fmt: skip
+    parser.option(
+        "--terminated-pod-gc-threshold", "how many finished pods may stay", type=int, default=12500
+    )
+    parser.option(
+        "--max-endpoints-per-slice", "addresses in an EndpointSlice", type=int, default=100
+    )
     args = parser.parse_args(words)
     parser.check([*election.check(args), *config_of(args).check(controllers.names())])
     return args
@@ -76,9 +80,11 @@ def _add_node_flags(parser: flags.Parser) -> None:
     ):
         parser.option(name, text, type=float, default=rate, metavar="NUMBER")
     parser.option(
-        "--large-cluster-size-threshold", "smaller zones evict nothing while unhealthy", type=int,
+        "--large-cluster-size-threshold",
+        "smaller zones evict nothing while unhealthy",
+        type=int,
         default=50,
-    )  # fmt: skip
+    )
 
 
 def config_of(args: Namespace) -> ControllersConfig:

@@ -65,9 +65,14 @@ class Parser(argparse.ArgumentParser):
     def switch(self, name: str, help_text: str, *, default: bool) -> None:
         """Add a flag that is on or off; `--name` alone is on."""
         self.add_argument(
-            name, help=help_text, type=boolean, nargs="?", const=True, default=default,
+            name,
+            help=help_text,
+            type=boolean,
+            nargs="?",
+            const=True,
+            default=default,
             metavar="true|false",
-        )  # fmt: skip
+        )
 
     def listing(
         self, name: str, help_text: str, item: Callable[[str], Any] = str, metavar: str = ""
@@ -91,9 +96,14 @@ class Parser(argparse.ArgumentParser):
             return value
 
         self.add_argument(
-            name, help=help_text, type=only, nargs="?", const="true", default=value,
+            name,
+            help=help_text,
+            type=only,
+            nargs="?",
+            const="true",
+            default=value,
             metavar=str(value).lower(),
-        )  # fmt: skip
+        )
 
     def refuse(self, name: str, why: str) -> None:
         """Answer a flag of upstream's that cannot be honoured with the reason."""
@@ -221,9 +231,11 @@ def among(*allowed: str) -> Callable[[str], str]:
 def add_client(parser: Parser) -> None:
     """Add where the API server is, and who we are to it."""
     parser.option(
-        "--kubeconfig", "how to reach the API server; inside a pod, nothing is needed",
-        type=file, metavar="FILE",
-    )  # fmt: skip
+        "--kubeconfig",
+        "how to reach the API server; inside a pod, nothing is needed",
+        type=file,
+        metavar="FILE",
+    )
     parser.option("--master", "URL of the API server, instead of the kubeconfig's", default="")
 
 
@@ -253,17 +265,21 @@ def client_config(args: argparse.Namespace) -> ClientConfig:
 def add_window(parser: Parser, number: int) -> None:
     """Add where a component serves health and metrics over TLS."""
     parser.option(
-        "--secure-port", "where health and metrics are served; 0 for nowhere", type=port,
+        "--secure-port",
+        "where health and metrics are served; 0 for nowhere",
+        type=port,
         default=number,
-    )  # fmt: skip
+    )
     parser.option("--bind-address", "where to listen; everywhere by default", type=address)
     parser.option("--tls-cert-file", "certificate of that server", type=file)
     parser.option("--tls-private-key-file", "its key", type=file)
     for name in ("authentication", "authorization"):
         parser.option(
-            f"--{name}-kubeconfig", "accepted; callers are judged through --kubeconfig", type=file,
+            f"--{name}-kubeconfig",
+            "accepted; callers are judged through --kubeconfig",
+            type=file,
             metavar="FILE",
-        )  # fmt: skip
+        )
 
 
 def configure_logs(args: argparse.Namespace) -> None:

@@ -170,6 +170,21 @@ def server_tls(
         raise Fatal(f"the certificate and key in {files} cannot be used: {error}.") from None
 
 
+def keep_own(
+    names: tuple[str, ...], addresses: tuple[str, ...], directory: Path, base: str
+) -> tuple[Path, Path]:
+    """Return the files of a certificate signed by itself, made at the first time.
+
+    Raises:
+        Fatal: they cannot be written.
+    """
+    try:
+        _own(names, addresses, directory, base)
+    except OSError as error:
+        raise Fatal(f"cannot write to {directory}: {error.strerror}.") from None
+    return directory / f"{base}.crt", directory / f"{base}.key"
+
+
 def _own(
     names: tuple[str, ...], addresses: tuple[str, ...], directory: Path | None, base: str
 ) -> pki.KeyPair:
