@@ -51,8 +51,6 @@ MAPS = f"{DEFAULT}/configmaps"
 )  # fmt: skip
 def test_what_is_asked_for(method: str, target: str, expected: str) -> None:
     class Nothing:
-        resources = {}  # noqa: RUF012
-
         class resources:  # noqa: N801
             @staticmethod
             def find(*_: str) -> None:
