@@ -48,6 +48,11 @@ class Binder:
         self._room: asyncio.Future[None] | None = None
 
     @property
+    def under_way(self) -> int:
+        """How many pods are being bound or wait for it."""
+        return self._workers + len(self._pending)
+
+    @property
     def full(self) -> bool:
         """Whether no more should be asked for now."""
         return len(self._pending) >= self._limit

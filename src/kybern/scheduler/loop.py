@@ -29,6 +29,7 @@ from kybern.lib import logs
 from kybern.lib.backoff import Backoff
 from kybern.lib.tasks import Tasks
 from kybern.scheduler import eviction, messages, metrics, report
+from kybern.scheduler.announce import Announcer
 from kybern.scheduler.binder import Binder
 from kybern.scheduler.framework import News
 from kybern.scheduler.pod_info import Key, PodInfo
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 log = logs.get("scheduler")
 
 TURN: Final = 0.002  # seconds of deciding before others get a turn
+RUSH: Final = 3  # bindings under way at a time; fewer leave time for other things
 TIDY: Final = 60.0  # how often assumptions are looked over, while there are any
 
 
@@ -85,6 +87,7 @@ class Scheduler:
         self._tasks: Tasks
         self._reporter: report.Reporter
         self._binder: Binder
+        self._announcer: Announcer
         self._preemption: Preemption
         self._budgets: Informer[PodDisruptionBudget]
 
@@ -133,6 +136,7 @@ class Scheduler:
         self._preemption = Preemption(self.cache, self.cycle, self._rng, self._budgets_of)
         self._reporter = report.Reporter(self._client, self._tasks)
         self._binder = Binder(self._client, self._tasks, self, config.bindings)
+        self._announcer = Announcer(self._recorder, self._clock, self._tasks, self._in_a_rush)
         metrics.watch(self)
 
     def _follow(self, informers: Informers) -> tuple[list[Registration], list[Informer[Any]]]:
@@ -242,6 +246,9 @@ class Scheduler:
             self.cycle.nominations.drop(info.uid)
             self._tell(News.EVERYTHING, nomination.node)
 
+    def _in_a_rush(self) -> bool:
+        return self._binder.under_way > RUSH
+
     def _budgets_of(self, namespace: str) -> list[PodDisruptionBudget]:
         return self._budgets.list(namespace)
 
@@ -254,8 +261,7 @@ class Scheduler:
         self.cache.answered(info.uid, self._clock.monotonic())
         if self.queue.get(info.key) is waiting:
             self.queue.forget(info.key)
-        message = f"Successfully assigned {'/'.join(info.key)} to {node}"
-        self._recorder.event(info.pod, "Normal", "Scheduled", message)
+        self._announcer.announce(info.pod, node)
 
     def not_bound(self, waiting: Waiting, node: str, error: Exception) -> None:
         """Take a decision back: the pod waits again, and its place is free for others."""
