@@ -257,7 +257,7 @@ async def _delete_once(
 ) -> Deleted:
     strategy, store = resource.strategy, ctx.services.store
     old = resource.decode(entry)
-    metadata.check_preconditions(resource, old.metadata, options.preconditions)
+    metadata.check_deletable(resource, old.metadata, options.preconditions)
     review = Review(ctx, DELETE, resource, None, old, options)
     admission = ctx.services.admission
     if admission.mutates(review):

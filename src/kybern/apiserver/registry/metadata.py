@@ -133,6 +133,38 @@ def check_preconditions(resource: Resource, meta: ObjectMeta, wanted: Any) -> No
         raise errors.Conflict.of(resource.kind, meta.name or "", text)
 
 
+def check_deletable(resource: Resource, meta: ObjectMeta, wanted: Any) -> None:
+    """Refuse to delete an object that is not the one the client means.
+
+    Upstream words it otherwise than for an update, and names the kind instead of the resource.
+
+    Raises:
+        Conflict: uid or resourceVersion differ.
+    """
+    if wanted is None:
+        return
+    for what, asked, found, since in (
+        ("UID", wanted.uid, meta.uid, "deleted and then recreated"),
+        ("ResourceVersion", wanted.resourceVersion, meta.resourceVersion, "modified"),
+    ):
+        if asked is not None and asked != found:
+            raise errors.Conflict.of(
+                KindNamed(resource.kind),
+                meta.name or "",
+                f"the {what} in the precondition ({asked}) does not match the {what} in record"
+                f" ({found}). The object might have been {since}",
+            )
+
+
+class KindNamed:
+    """A kind that messages call `Pod` rather than `pods`."""
+
+    def __init__(self, kind: errors.Named) -> None:
+        self.group = kind.group
+        self.kind = self.plural = kind.kind
+        self.group_resource = f"{kind.kind}.{kind.group}" if kind.group else kind.kind
+
+
 def precondition_text(what: str, wanted: str, found: str) -> str:
     """Say which precondition failed."""
     return f"Precondition failed: {what} in precondition: {wanted}, {what} in object meta: {found}"

@@ -151,8 +151,9 @@ def test_preconditions() -> None:
             wrong = await server.delete(f"{MAPS}/a", {"preconditions": {"uid": "other"}})
             assert wrong.status == 409
             assert wrong.message == (
-                'Operation cannot be fulfilled on configmaps "a": Precondition failed: UID in '
-                f"precondition: other, UID in object meta: {meta['uid']}"
+                'Operation cannot be fulfilled on ConfigMap "a": the UID in the precondition '
+                f"(other) does not match the UID in record ({meta['uid']}). The object might have"
+                " been deleted and then recreated"
             )
             old = await server.delete(f"{MAPS}/a", {"preconditions": {"resourceVersion": "1"}})
             assert old.status == 409
