@@ -8,8 +8,11 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import tempfile
+import time
 from collections.abc import AsyncIterator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -18,8 +21,10 @@ from kybern.client.config import ClientConfig
 from kybern.client.in_process import InProcessTransport
 from kybern.client.tls import TlsTransport
 from kybern.client.transport import Identity, Transport, Unreachable, UpgradeRefused
+from kybern.lib import pki
 from kybern.lib.http.messages import Request, Response, StreamResponse, UpgradeResponse
 from kybern.lib.http.server import serve
+from kybern.lib.tls import server_context
 
 
 class Application:
@@ -100,7 +105,35 @@ async def over_tcp(app: Application) -> AsyncIterator[Transport]:
         await server.close()
 
 
-@pytest.fixture(params=[in_process, over_tcp], ids=["in process", "over TCP"])
+@asynccontextmanager
+async def over_tls(app: Application) -> AsyncIterator[Transport]:
+    now = time.time()
+    ca = pki.make_ca("test", now=now)
+    server_pair = pki.issue(
+        ca, pki.Subject("server", ip_addresses=("127.0.0.1",)), now=now, server=True
+    )
+    client_pair = pki.issue(ca, pki.Subject("jane", ("dev",)), now=now, client=True)
+    with tempfile.TemporaryDirectory() as directory:
+        certificate, key = Path(directory) / "crt", Path(directory) / "key"
+        certificate.write_bytes(server_pair.certificate)
+        key.write_bytes(server_pair.key)
+        context = server_context(certificate, key, ca.certificate)
+    server = await serve(app, "127.0.0.1", 0, ssl=context)
+    config = ClientConfig(
+        f"https://127.0.0.1:{server.port}",
+        ca=ca.certificate,
+        certificate=client_pair.certificate,
+        key=client_pair.key,
+    )
+    transport = TlsTransport(config)
+    try:
+        yield transport
+    finally:
+        await transport.close()
+        await server.close()
+
+
+@pytest.fixture(params=[in_process, over_tcp, over_tls], ids=["in process", "over TCP", "over TLS"])
 def story(request, live):
     factory: Factory = request.param
 

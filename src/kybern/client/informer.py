@@ -193,8 +193,8 @@ class Informer(Generic[T]):
         try:
             await self._follow()
         except errors.ApiError as error:
-            if error.code == 410:
-                log.info("history is gone, reading everything again", resource=resource)
+            if error.code == 410 or _from_the_future(error):
+                log.info("reading everything again", resource=resource, reason=error.message)
                 self.revision = ""
                 self._relists += 1
                 return True
@@ -377,6 +377,11 @@ class Informers:
         """Wait until every informer asked for so far is complete."""
         for informer in self.running():
             await informer.wait_synced()
+
+
+def _from_the_future(error: errors.ApiError) -> bool:
+    """Whether the server has not come as far as we have: it lost its data, or is another one."""
+    return any(cause.get("reason") == "ResourceVersionTooLarge" for cause in error.causes)
 
 
 def _strip(obj: Any) -> None:

@@ -18,10 +18,14 @@ if TYPE_CHECKING:
     from collections.abc import AsyncIterator
 
 
-def status(code: int, reason: str, message: str) -> bytes:
+TOO_LARGE = {"reason": "ResourceVersionTooLarge", "message": "Too large resource version"}
+
+
+def status(code: int, reason: str, message: str, *causes: dict[str, str]) -> bytes:
     tree = {
         "kind": "Status", "apiVersion": "v1", "metadata": {}, "status": "Failure",
         "message": message, "reason": reason, "code": code,
+        "details": {"causes": list(causes)},
     }  # fmt: skip
     return json.dumps(tree).encode()
 
@@ -101,6 +105,8 @@ class ScriptedApi:
         since = int(request.param("resourceVersion") or 0)
         if since and since < self.oldest:
             return Response(410, status(410, "Expired", "too old resource version"))
+        if since > self.revision:
+            return Response(504, status(504, "Timeout", "Timeout: too large", TOO_LARGE))
         return StreamResponse(200, self._frames(since, initial))
 
     async def _frames(self, since: int, initial: bool) -> AsyncIterator[bytes]:

@@ -110,6 +110,25 @@ def test_when_history_is_gone_handlers_hear_the_difference():
     run_virtual(main())
 
 
+def test_a_server_that_lost_its_data_is_read_again():
+    async def main():
+        api = ScriptedApi()
+        for name in "abc":
+            api.put(pod(name))
+        async with Story(api) as story:
+            story.heard.clear()
+            api.revision = 50
+            api.objects.clear()
+            api.history.clear()
+            api.break_connections()
+            api.put(pod("d"))
+            await asyncio.sleep(100)
+            assert story.names() == {"d"}
+            assert ("delete", "a") in story.heard
+
+    run_virtual(main())
+
+
 def test_recreated_under_the_same_name_is_heard_as_delete_and_add():
     async def main():
         api = ScriptedApi()

@@ -77,6 +77,26 @@ class Cluster:
             ALL, self.controller_client, self.informers, self.clock, config, random.Random(1)
         )
 
+    def start_controllers(self) -> None:
+        self._host_task = self.tasks.spawn(self.host.run(), name="host")
+
+    async def stop_controllers(self) -> None:
+        self._host_task.cancel()
+        with contextlib.suppress(asyncio.CancelledError):
+            await self._host_task
+
+    async def restart_controllers(self) -> None:
+        """Lose everything the controllers have in memory."""
+        await self.stop_controllers()
+        for informer in list(self.informers.running()):
+            self.informers.drop(informer)
+        self.informers = Informers(self.informers.client, self.tasks, detector=self.detector)
+        config = self.host.config
+        self.host = Host(
+            ALL, self.controller_client, self.informers, self.clock, config, random.Random(2)
+        )
+        self.start_controllers()
+
     def client_as(self, identity: Identity) -> Client:
         return Client(InProcessTransport(self.server.app, identity), self.clock)
 
@@ -128,14 +148,12 @@ async def cluster(*controllers: str, nodes: bool = True, **options: Any) -> Asyn
     async with it.tasks as tasks:
         await it.server.start()
         tasks.spawn(it.server.run(), name="server")
-        host = tasks.spawn(it.host.run(), name="host")
+        it.start_controllers()
         if nodes:
             await Nodes(it).register()
         await it.settle(1)
         yield it
-        host.cancel()
-        with contextlib.suppress(asyncio.CancelledError):
-            await host
+        await it.stop_controllers()
         assert tasks.failures == 0
 
 
@@ -148,7 +166,7 @@ class Nodes:
     def __init__(self, cluster: Cluster, delay: float = 0.5) -> None:
         self.cluster = cluster
         self.delay = delay
-        informer = cluster.informers.of(Pod)
+        informer = Informers(cluster.client, cluster.tasks).of(Pod)
         informer.on(add=self._seen, update=lambda _, pod: self._seen(pod))
 
     async def register(self) -> None:

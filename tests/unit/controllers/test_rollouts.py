@@ -4,7 +4,13 @@ from __future__ import annotations
 
 from tests.unit.controllers.cluster import cluster, deployment
 
-from kybern.api.apps.v1 import Deployment, DeploymentStrategy, ReplicaSet
+from kybern.api.apps.v1 import (
+    Deployment,
+    DeploymentStrategy,
+    ReplicaSet,
+    RollingUpdateDeployment,
+)
+from kybern.api.core import pods as ask
 from kybern.api.core.v1 import Pod
 from kybern.lib.clock import run_virtual
 
@@ -227,6 +233,47 @@ def test_orphans_are_adopted_and_strays_released():
             await it.settle()
             assert len(await it.pods()) == 2
             assert all(p.metadata.ownerReferences for p in await it.pods())
+            await it.quiet()
+
+    run_virtual(main())
+
+
+def test_a_rollout_keeps_its_promises_at_every_moment():
+    async def main():
+        async with cluster(*BOTH) as it:
+            rolling = RollingUpdateDeployment(maxSurge=2, maxUnavailable=1)
+            strategy = DeploymentStrategy(type="RollingUpdate", rollingUpdate=rolling)
+            await it.client.create(deployment(replicas=6, strategy=strategy))
+            await it.settle()
+            pods = it.informers.of(Pod)
+            seen: list[tuple[int, int]] = []
+
+            def count(_):
+                active = [p for p in pods.list() if ask.is_active(p)]
+                seen.append((len(active), sum(ask.is_ready(p) for p in active)))
+
+            pods.on_change(count)
+            await set_image(it, "web:2")
+            await it.settle(60)
+            assert {p.spec.containers[0].image for p in await it.pods()} == {"web:2"}
+            assert max(total for total, _ in seen) <= 8
+            assert min(ready for _, ready in seen) >= 5
+
+    run_virtual(main())
+
+
+def test_a_rollout_survives_the_death_of_the_controllers():
+    async def main():
+        async with cluster(*BOTH) as it:
+            await it.client.create(deployment(replicas=6))
+            await it.settle()
+            await set_image(it, "web:2")
+            for _ in range(8):
+                await it.settle(0.4)
+                await it.restart_controllers()
+            await it.settle(60)
+            assert [p.spec.containers[0].image for p in await it.pods()] == ["web:2"] * 6
+            assert (await condition(it, "Progressing"))[1] == "NewReplicaSetAvailable"
             await it.quiet()
 
     run_virtual(main())

@@ -13,8 +13,7 @@ import asyncio
 from typing import TYPE_CHECKING, Any
 
 from kybern.api import errors
-from kybern.api.apiextensions.v1 import CustomResourceDefinition
-from kybern.api.apiregistration.v1 import APIService
+from kybern.api.scheme import SCHEME
 from kybern.client.discovery import Served, discover
 from kybern.client.metadata import Partial
 from kybern.client.transport import Unreachable
@@ -32,6 +31,10 @@ log = logs.get("controllers.garbagecollector")
 
 FOLLOWED = frozenset(("delete", "list", "watch"))
 IGNORED = frozenset((("", "events"), ("events.k8s.io", "events")))
+DEFINITIONS = (
+    ("apiextensions.k8s.io", "v1", "customresourcedefinitions"),
+    ("apiregistration.k8s.io", "v1", "apiservices"),
+)
 RETRY = Backoff(initial=0.5, factor=2.0, cap=30.0)
 PATIENCE = 30.0  # seconds to wait for kinds that have not been seen
 SETTLE = 0.2  # seconds; definitions change several times while they are established
@@ -74,10 +77,11 @@ class Monitors:
         self._monitors: dict[Resource, Monitor] = {}
         self._kinds: dict[tuple[str, str], Kind] = {}
         self._changed = asyncio.Event()
-        self._definitions: tuple[Informer[Any], ...] = (
-            informers.of(CustomResourceDefinition),
-            informers.of(APIService),
-        )
+        self._definitions = [
+            informers.of(kind, into=Partial)
+            for each in DEFINITIONS
+            if (kind := SCHEME.by_resource(*each)) is not None
+        ]
         for informer in self._definitions:
             informer.on_change(lambda _: self._changed.set())
 
