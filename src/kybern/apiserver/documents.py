@@ -79,8 +79,9 @@ class Documents:
         """List the paths there are."""
         services = self._services
         found = {p.rstrip("/") or "/" for p in services.paths} - {"/"}
-        found |= {r.kind.prefix for r in services.resources.all()}
-        found |= {f"/apis/{r.kind.group}" for r in services.resources.all() if r.kind.group}
+        kinds = services.resources.kinds()
+        found |= {kind.prefix for kind in kinds}
+        found |= {f"/apis/{kind.group}" for kind in kinds if kind.group}
         return json_response(ctx, 200, codec.encode({"paths": sorted(found)}))
 
     async def version(self, ctx: RequestContext) -> Response:
@@ -138,7 +139,7 @@ class Documents:
 
     def _documents(self) -> Discovery:
         if self._discovery is None:
-            kinds = [served(r.kind) for r in self._services.resources.all()]
+            kinds = [served(kind) for kind in self._services.resources.kinds()]
             self._discovery = Discovery(kinds, self._address)
         return self._discovery
 
@@ -159,7 +160,7 @@ class Documents:
 
     def _schemas(self) -> OpenApi:
         if self._openapi is None:
-            self._openapi = OpenApi([served(r.kind) for r in self._services.resources.all()])
+            self._openapi = OpenApi([served(kind) for kind in self._services.resources.kinds()])
         return self._openapi
 
     async def openapi_v2(self, ctx: RequestContext) -> Response:

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING
 
 from kybern.api import errors
 from kybern.apiserver.answers import text_response
-from kybern.apiserver.handlers.connect import connect
 from kybern.apiserver.handlers.create import create, make, review
 from kybern.apiserver.handlers.delete import delete
 from kybern.apiserver.handlers.delete_collection import delete_collection
@@ -89,8 +88,8 @@ def _no_route(ctx: RequestContext) -> Answer:
     what it does not dispatch falls through to the mux.
     """
     if any(
-        resource.kind.group == ctx.group and resource.kind.version == ctx.version
-        for resource in ctx.services.resources.all()
+        kind.group == ctx.group and kind.version == ctx.version
+        for kind in ctx.services.resources.kinds()
     ):
         raise errors.NotFound.page()
     return text_response(404, NOT_FOUND)
@@ -101,6 +100,9 @@ async def _subresource(ctx: RequestContext, resource: Resource) -> Answer:
     if subresource is None or not ctx.name or (ctx.subpath and not subresource.connects):
         return _no_route(ctx)
     if subresource.connects:
+        # Imported when the first one comes: it needs all of HTTP's client side.
+        from kybern.apiserver.handlers.connect import connect
+
         return await connect(ctx)
     if ctx.verb not in subresource.verbs:
         raise not_allowed()

@@ -11,6 +11,7 @@ ends with the pod; the signature is checked once.
 
 from __future__ import annotations
 
+import functools
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from kybern.apiserver.context import AUTHENTICATED, User
@@ -57,12 +58,21 @@ class Tokens:
         self._config = config
         self._store = store
         self._clock = clock
-        self._signer = jwt.Signer(config.service_account_key or pki.make_key())
-        others = map(jwt.PublicKey.from_pem, config.service_account_public_keys)
-        by_id = {key.kid: key for key in (self._signer.public_key, *others)}
-        self._verifier = jwt.Verifier(by_id.values())
+        if config.service_account_key or config.service_account_public_keys:
+            _ = self._verifier  # keys that are none should end the start, not a request
         self._known: dict[str, Verified] = {}
         self._alive: dict[str, Entry] = {}
+
+    @functools.cached_property
+    def _signer(self) -> jwt.Signer:
+        """What signs; without a configured key made with the first token, and then for this run."""
+        return jwt.Signer(self._config.service_account_key or pki.make_key())
+
+    @functools.cached_property
+    def _verifier(self) -> jwt.Verifier:
+        others = map(jwt.PublicKey.from_pem, self._config.service_account_public_keys)
+        by_id = {key.kid: key for key in (self._signer.public_key, *others)}
+        return jwt.Verifier(by_id.values())
 
     def keys(self) -> dict[str, Any]:
         """Return the JSON Web Key Set for whoever wants to check tokens without asking us."""

@@ -11,13 +11,12 @@ from typing import TYPE_CHECKING, Any
 
 from kybern.api import codec, errors
 from kybern.api.core.v1 import Node
-from kybern.lib import tls
-from kybern.lib.http.client import HttpClient
 
 if TYPE_CHECKING:
     import ssl
 
     from kybern.apiserver.config import Config
+    from kybern.lib.http.client import HttpClient
     from kybern.store.objects import Store
 
 PREFERRED = ("InternalIP", "Hostname", "ExternalIP", "InternalDNS", "ExternalDNS")
@@ -54,6 +53,9 @@ class Kubelets:
         where = (address, port or _port(node))
         client = self._clients.get(where)
         if client is None:
+            # Imported when the first kubelet is called: most servers start long before that.
+            from kybern.lib.http.client import HttpClient
+
             host = f"[{where[0]}]" if ":" in where[0] else where[0]
             client = HttpClient(f"https://{host}:{where[1]}", ssl=self._tls())
             self._clients[where] = client
@@ -67,6 +69,8 @@ class Kubelets:
 
     def _tls(self) -> ssl.SSLContext:
         if self._context is None:
+            from kybern.lib import tls
+
             config = self._config
             ca = config.kubelet_ca.read_bytes() if config.kubelet_ca is not None else None
             self._context = tls.client_context(

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kybern.api.scheme import SCHEME, Kind
+from kybern.apiserver.registry import selectable
 from kybern.apiserver.registry.resource import ConvertedResource, Resource, Subresource
 from kybern.apiserver.registry.rules import rules_of
 from kybern.apiserver.registry.special import ANSWERS, CONVERTED, STATUS, STRATEGIES, SUBRESOURCES
@@ -17,63 +18,77 @@ from kybern.apiserver.registry.strategy import StatusStrategy, Strategy
 from kybern.store import keys
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from kybern.store.objects import Store
 
 
 class Registry:
-    """Resources by where they are served. Those of custom kinds come and go."""
+    """Resources by where they are served. Those of custom kinds come and go.
 
-    def __init__(self) -> None:
+    A resource is made when it is first asked for: its Structs and validators take a while to
+    import, and a server should not wait for those of kinds that nobody uses.
+    """
+
+    def __init__(self, kinds: Iterable[Kind] = ()) -> None:
+        self._kinds = {(kind.group, kind.version, kind.plural): kind for kind in kinds}
         self._by_path: dict[tuple[str, str, str], Resource] = {}
 
     def find(self, group: str, version: str, plural: str) -> Resource | None:
         """Return the resource of a path, or None."""
-        return self._by_path.get((group, version, plural))
+        path = (group, version, plural)
+        found = self._by_path.get(path)
+        if found is None and (kind := self._kinds.get(path)) is not None:
+            found = self._by_path[path] = _resource(kind, self)
+        return found
 
     def of(self, kind: Kind) -> Resource:
         """Return the resource of a kind; KeyError when there is none."""
-        return self._by_path[(kind.group, kind.version, kind.plural)]
+        found = self.find(kind.group, kind.version, kind.plural)
+        if found is None:
+            raise KeyError(kind)
+        return found
 
     def named(self, api_version: str, kind: str) -> Resource | None:
         """Return the resource of an apiVersion and kind, or None."""
         found = SCHEME.by_kind(api_version, kind)
         return None if found is None else self.find(found.group, found.version, found.plural)
 
-    def all(self) -> tuple[Resource, ...]:
-        """Return every resource, in the order of the table of kinds."""
-        return tuple(self._by_path.values())
+    def kinds(self) -> tuple[Kind, ...]:
+        """Return every kind that is served, in the order of the table of kinds."""
+        return tuple(self._kinds.values())
 
     def add(self, resource: Resource) -> None:
         """Serve a resource."""
         kind = resource.kind
-        self._by_path[(kind.group, kind.version, kind.plural)] = resource
+        path = (kind.group, kind.version, kind.plural)
+        self._kinds[path], self._by_path[path] = kind, resource
 
     def remove(self, resource: Resource) -> None:
         """Serve a resource no more."""
         kind = resource.kind
-        self._by_path.pop((kind.group, kind.version, kind.plural), None)
+        path = (kind.group, kind.version, kind.plural)
+        self._kinds.pop(path, None)
+        self._by_path.pop(path, None)
 
     def register(self, store: Store) -> None:
         """Tell the store what to know about stored objects."""
-        for resource in self.all():
-            converted = isinstance(resource, ConvertedResource)
-            if resource.verbs & {"list", "watch"} and not converted:
-                store.collection(resource.prefix, resource.fields.look)
+        for kind in self.kinds():
+            converted = (kind.group, kind.version, kind.kind) in CONVERTED
+            if "list" in kind.verbs and not converted:
+                look = selectable.fields_of(kind).look
+                store.collection(keys.collection(kind.group, kind.plural), look)
 
 
 def registry() -> Registry:
     """Return the resources of all built-in kinds."""
-    found = Registry()
-    converted = []
-    for kind in SCHEME.kinds:
-        if not kind.plural:
-            continue
-        if (kind.group, kind.version, kind.kind) in CONVERTED:
-            converted.append(kind)  # what it is stored as has to be there first
-        found.add(stored_resource(kind))
-    for kind in converted:
-        found.add(_converted_resource(kind, found))
-    return found
+    return Registry(kind for kind in SCHEME.kinds if kind.plural)
+
+
+def _resource(kind: Kind, registry: Registry) -> Resource:
+    if (kind.group, kind.version, kind.kind) in CONVERTED:
+        return _converted_resource(kind, registry)
+    return stored_resource(kind)
 
 
 def stored_resource(kind: Kind) -> Resource:

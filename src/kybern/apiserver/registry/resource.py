@@ -97,7 +97,7 @@ class Resource:
         self.verbs = frozenset(kind.verbs)
         self.namespaced = kind.namespaced
         self.struct = kind.struct
-        self.fields = selectable.BY_KIND.get((kind.group, kind.kind), selectable.PLAIN)
+        self.fields = selectable.fields_of(kind)
         self.columns = columns.of(kind, SYSTEM)
         self.answer: Make | None = None
         """What answers a POST of a kind that is a question and is not stored."""

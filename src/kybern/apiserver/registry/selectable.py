@@ -16,6 +16,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 
 from kybern.api.errors import BadRequest
+from kybern.api.scheme import Kind
 from kybern.api.selectors import FieldRequirement
 
 
@@ -165,6 +166,11 @@ class Fields:
                     '"metadata.namespace"'
                 )
             raise BadRequest(f"field label not supported: {each.field}")
+
+
+def fields_of(kind: Kind) -> Fields:
+    """Return the field labels of a kind."""
+    return BY_KIND.get((kind.group, kind.kind), PLAIN)
 
 
 PLAIN = Fields(Peek, {})

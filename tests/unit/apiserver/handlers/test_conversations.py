@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
 from typing import TYPE_CHECKING, Any
 
@@ -89,7 +88,7 @@ async def _cluster(tmp_path: Any) -> AsyncIterator[tuple[Server, Kubelet, Any]]:
             await listener.close()
 
 
-def test_logs(live, tmp_path) -> None:  # noqa: ANN001
+def test_logs(live, tmp_path) -> None:
     async def story() -> None:
         async with _cluster(tmp_path) as (server, kubelet, client):
             answer = await client.request(
@@ -125,7 +124,7 @@ def test_logs(live, tmp_path) -> None:  # noqa: ANN001
     live(story())
 
 
-def test_a_log_over_a_websocket(live, tmp_path) -> None:  # noqa: ANN001
+def test_a_log_over_a_websocket(live, tmp_path) -> None:
     async def story() -> None:
         from kybern.lib.http import websocket
 
@@ -147,7 +146,7 @@ def test_a_log_over_a_websocket(live, tmp_path) -> None:  # noqa: ANN001
     ],
 )  # fmt: skip
 @pytest.mark.parametrize("method", ["GET", "POST"])
-def test_streams(live, tmp_path, path: str, asked: str, method: str) -> None:  # noqa: ANN001
+def test_streams(live, tmp_path, path: str, asked: str, method: str) -> None:
     async def story() -> None:
         async with _cluster(tmp_path) as (_, kubelet, client):
             stream = await client.upgrade(f"{PODS}/p/{path}", "test/1", method=method)
@@ -159,7 +158,7 @@ def test_streams(live, tmp_path, path: str, asked: str, method: str) -> None:  #
     live(story())
 
 
-def test_streams_that_make_no_sense(live, tmp_path) -> None:  # noqa: ANN001
+def test_streams_that_make_no_sense(live, tmp_path) -> None:
     async def story() -> None:
         async with _cluster(tmp_path) as (server, kubelet, client):
             for path, text in (
@@ -180,7 +179,7 @@ def test_streams_that_make_no_sense(live, tmp_path) -> None:  # noqa: ANN001
     live(story())
 
 
-def test_a_get_that_becomes_a_stream_needs_create(live, tmp_path) -> None:  # noqa: ANN001
+def test_a_get_that_becomes_a_stream_needs_create(live, tmp_path) -> None:
     async def story() -> None:
         async with _cluster(tmp_path) as (server, _, _client):
             rbac = "/apis/rbac.authorization.k8s.io/v1"
@@ -202,7 +201,7 @@ def test_a_get_that_becomes_a_stream_needs_create(live, tmp_path) -> None:  # no
     live(story())
 
 
-def test_a_kubelet_that_is_not_there(live, tmp_path) -> None:  # noqa: ANN001
+def test_a_kubelet_that_is_not_there(live, tmp_path) -> None:
     async def story() -> None:
         async with _cluster(tmp_path) as (server, _, _client):
             node = {"status": {"daemonEndpoints": {"kubeletEndpoint": {"Port": 1}}}}
@@ -217,7 +216,7 @@ def test_a_kubelet_that_is_not_there(live, tmp_path) -> None:  # noqa: ANN001
     live(story())
 
 
-def test_proxies(live, tmp_path) -> None:  # noqa: ANN001
+def test_proxies(live, tmp_path) -> None:
     async def web(request: Request) -> Response:
         if request.path == "/page":
             page = b'<html><a href="/x">x</a><a href="http://e.x/">e</a><img src="y.png"></html>'
