@@ -112,7 +112,7 @@ def test_invalid_utf8_is_replaced_as_go_replaces_it():
 def test_another_kind_or_version():
     with pytest.raises(BadRequest, match="does not match the expected API version"):
         read({"apiVersion": "apps/v1", "kind": "Pod"})
-    with pytest.raises(BadRequest, match='cannot be handled as a Pod'):
+    with pytest.raises(BadRequest, match="cannot be handled as a Pod"):
         read({"apiVersion": "v1", "kind": "Secret"})
 
 

@@ -46,7 +46,7 @@ def test_close_on_overflow_keeps_the_prefix(virtual):
         with pytest.raises(ReaderTooSlow):
             await channel.send(2)
         got = []
-        with pytest.raises(ReaderTooSlow):  # noqa: PT012
+        with pytest.raises(ReaderTooSlow):
             async for n in channel:
                 got.append(n)
         return got
@@ -137,7 +137,7 @@ def test_broadcaster_drops_the_slow_and_keeps_the_rest(virtual):
             source.send(n)
         assert len(source) == 2
         source.close()
-        with pytest.raises(ReaderTooSlow):  # noqa: PT012
+        with pytest.raises(ReaderTooSlow):
             await slow.recv_all()
             await slow.recv()
         late = source.subscribe(1)

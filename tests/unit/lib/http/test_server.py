@@ -454,7 +454,7 @@ def test_a_bug_within_a_stream_breaks_the_connection(live, served, caplog):
         async with served(app) as (_, connect):
             raw = await connect()
             await raw.send(GET % b"/")
-            with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):  # noqa: PT012
+            with pytest.raises((ConnectionError, asyncio.IncompleteReadError)):
                 while await raw.chunk():
                     pass
 
