@@ -242,10 +242,13 @@ class Cache:
         news: int = News.NOTHING
         if old.metadata.labels != pod.metadata.labels:
             news |= News.POD_LABELS
-        if _may_ask_differently(old, pod) and pod_questions.fit(pod.spec) != info.fit:
-            self._displace(placed)
-            self._place(PodInfo(pod), placed.node, assumed=False)
-            return news | News.POD_GONE
+        if info.resizing or _may_ask_differently(old, pod):
+            renewed = PodInfo(pod)
+            info.resizing = renewed.resizing
+            if renewed.fit != info.fit:
+                self._displace(placed)
+                self._place(renewed, placed.node, assumed=False)
+                return news | News.POD_GONE
         if news or old.metadata.deletionTimestamp != pod.metadata.deletionTimestamp:
             # Others count it by these.
             self.shift(placed, -1)

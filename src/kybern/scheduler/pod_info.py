@@ -14,6 +14,7 @@ import msgspec
 from kybern.api.core import pods
 from kybern.api.quantity import to_milli, to_value
 from kybern.scheduler.pod_terms import terms_of
+from kybern.scheduler.resizing import held
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,10 +43,11 @@ class PodInfo:
         fit: requests as integers.
         nonzero: CPU and memory it is assumed to use when nodes are compared.
         ports: ports of the node it takes.
+        resizing: whether it holds something other than its spec says.
     """
 
     __slots__ = (
-        "_alike", "_terms", "fit", "key", "nonzero", "pod", "ports", "priority", "uid",
+        "_alike", "_terms", "fit", "key", "nonzero", "pod", "ports", "priority", "resizing", "uid",
     )  # fmt: skip
 
     def __init__(self, pod: Pod) -> None:
@@ -54,8 +56,10 @@ class PodInfo:
         self.key: Key = (metadata.namespace or "", metadata.name or "")
         self.uid = metadata.uid or ""
         self.priority = spec.priority or 0
-        self.fit = pods.fit(spec)
-        self.nonzero = nonzero(spec, self.fit)
+        counts = held(pod) if spec.nodeName else spec
+        self.resizing = counts is not spec
+        self.fit = pods.fit(counts)
+        self.nonzero = nonzero(counts, self.fit)
         self.ports = tuple(pods.host_ports(spec))
         self._alike: tuple[Any, ...] | None = None
         self._terms: tuple[Term, ...] | None = () if spec.affinity is None else None
