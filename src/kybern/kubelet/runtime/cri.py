@@ -283,7 +283,8 @@ class CriRuntime:
                 method, request_serializer=_encode, response_deserializer=Codec(answer).decode
             )
         try:
-            return await call(request, timeout=seconds, wait_for_ready=wait)
+            reply: T = await call(request, timeout=seconds, wait_for_ready=wait)
+            return reply
         except grpc.aio.AioRpcError as error:
             raise RuntimeFailure(error.details() or "", error.code().name) from None
 
