@@ -1,0 +1,121 @@
+"""Nodes on which kubelets are played: pods run, become ready and end, and nothing is executed."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import random
+from typing import TYPE_CHECKING
+
+from kybern.api import errors
+from kybern.api.coordination.v1 import Lease
+from kybern.api.core.v1 import Node, Pod
+from kybern.client.transport import Identity
+from kybern.lib.clock import rfc3339, rfc3339_micro
+from kybern.scheduler.config import SchedulerConfig
+from kybern.scheduler.loop import Scheduler
+
+if TYPE_CHECKING:
+    from tests.conformance.world import World
+
+    from kybern.api.core.v1 import Container
+
+SCHEDULER = Identity("system:kube-scheduler", ("system:authenticated",))
+STARTING = 0.5  # seconds until a pod is ready
+CAPACITY = {"cpu": "4", "memory": "8Gi", "pods": "110", "ephemeral-storage": "100Gi"}
+
+
+async def schedule(w: World) -> None:
+    """Run the scheduler."""
+    await Scheduler(
+        SchedulerConfig(), w.client_of(SCHEDULER), informers=w.informers, rng=random.Random(1)
+    ).run()
+
+
+class Kubelets:
+    """Plays the kubelet of every node; a pod whose image says `bad` never becomes ready."""
+
+    def __init__(self, w: World) -> None:
+        self.w = w
+        self.names: list[str] = []
+        informer = w.informers.of(Pod)
+        informer.on(add=self._seen, update=lambda _, pod: self._seen(pod))
+
+    async def join(self, count: int) -> None:
+        """Register so many nodes, ready for pods."""
+        nodes = self.w.resource("v1", "nodes")
+        for number in range(count):
+            name = f"node-{number}"
+            stamp = rfc3339(self.w.clock.now())
+            ready = {
+                "type": "Ready", "status": "True", "reason": "KubeletReady", "message": "",
+                "lastHeartbeatTime": stamp, "lastTransitionTime": stamp,
+            }  # fmt: skip
+            labels = {"kubernetes.io/hostname": name, "kubernetes.io/os": "linux"}
+            await nodes.create({"metadata": {"name": name, "labels": labels}})
+            status = {
+                "capacity": CAPACITY, "allocatable": CAPACITY, "conditions": [ready],
+                "addresses": [{"type": "InternalIP", "address": f"192.0.2.{number + 10}"}],
+            }  # fmt: skip
+            await nodes.patch(name, {"status": status}, subresource="status")
+            await nodes.patch(name, {"spec": {"taints": None}})
+            self.names.append(name)
+            self.w.tasks.spawn(self._beat(name), name=f"heartbeat of {name}")
+
+    async def _beat(self, name: str) -> None:
+        leases = self.w.resource("coordination.k8s.io/v1", "leases", "kube-node-lease")
+        spec = {"holderIdentity": name, "leaseDurationSeconds": 40}
+        lease = await leases.create({"metadata": {"name": name}, "spec": spec})
+        while True:
+            await asyncio.sleep(10)
+            lease["spec"]["renewTime"] = rfc3339_micro(self.w.clock.now())
+            lease = await leases.update(lease)
+
+    def _seen(self, pod: Pod) -> None:
+        if pod.spec.nodeName in self.names:
+            self.w.tasks.spawn(self._treat(pod), name=f"kubelet of {pod.metadata.name}")
+
+    async def _treat(self, pod: Pod) -> None:
+        metadata = pod.metadata
+        name, namespace = metadata.name or "", metadata.namespace or ""
+        client = self.w.client
+        with contextlib.suppress(errors.NotFound, errors.Conflict):
+            if metadata.deletionTimestamp is not None:
+                await asyncio.sleep(STARTING)
+                await client.delete(Pod, name, namespace, uid=metadata.uid, grace=0)
+            elif pod.status.phase == "Pending":
+                await asyncio.sleep(STARTING)
+                await client.patch(
+                    Pod, name, namespace, {"metadata": {"uid": metadata.uid},
+                    "status": self._running(pod)}, type="strategic", subresource="status",
+                )  # fmt: skip
+
+    def _running(self, pod: Pod) -> dict:
+        now = rfc3339(self.w.clock.now())
+        number = int(pod.metadata.resourceVersion or 0)
+        address = f"10.1.{number // 250 % 250}.{number % 250 + 1}"
+        ready = not any("bad" in c.image for c in pod.spec.containers)
+
+        def status(container: Container) -> dict:
+            return {
+                "name": container.name, "image": container.image, "imageID": container.image,
+                "ready": ready, "started": True, "restartCount": 0,
+                "state": {"running": {"startedAt": now}},
+            }  # fmt: skip
+
+        conditions = [
+            {"type": kind, "status": "True" if fine else "False", "lastTransitionTime": now}
+            for kind, fine in (
+                ("Initialized", True), ("ContainersReady", ready), ("Ready", ready),
+                ("PodScheduled", True),
+            )
+        ]  # fmt: skip
+        return {
+            "phase": "Running", "startTime": now, "conditions": conditions,
+            "podIP": address, "podIPs": [{"ip": address}],
+            "hostIP": "192.0.2.10", "hostIPs": [{"ip": "192.0.2.10"}],
+            "containerStatuses": [status(c) for c in pod.spec.containers],
+        }  # fmt: skip
+
+
+__all__ = ["Kubelets", "Lease", "Node", "schedule"]
