@@ -29,7 +29,7 @@ PEOPLE = ("curl", "Wget", "Mozilla/5.0")
 def json_response(ctx: RequestContext, status: int, body: bytes | list[bytes]) -> Response:
     """Answer with JSON that is already encoded."""
     headers = NO_CACHE if ctx.warnings is None else with_warnings(ctx)
-    if _pretty(ctx):
+    if wants_pretty(ctx):
         whole = body if isinstance(body, bytes) else b"".join(body)
         body = msgspec.json.format(whole, indent=2) + b"\n"
     return Response(status, body, JSON, headers)
@@ -62,7 +62,7 @@ def status_response(ctx: RequestContext, error: ApiError) -> Response:
     if error.retry_after:
         headers = (*headers, ("Retry-After", str(error.retry_after)))
     body = codec.encode(tree)
-    if _pretty(ctx):
+    if wants_pretty(ctx):
         body = msgspec.json.format(body, indent=2) + b"\n"
     return Response(error.code, body, JSON, headers)
 
@@ -86,7 +86,8 @@ def _quoted(text: str) -> str:
     return f'"{escaped}"'
 
 
-def _pretty(ctx: RequestContext) -> bool:
+def wants_pretty(ctx: RequestContext) -> bool:
+    """Say whether the client wants indented JSON: it says so, or a person reads it."""
     query = ctx.request.query
     if query and "pretty" in query:
         return ctx.param("pretty") not in ("", "0", "false")

@@ -81,6 +81,9 @@ class NodeIndex:
         """Read all pods and keep up with them; ends only with an error."""
         listing, watcher = store.snapshot_and_watch(PODS)
         try:
+            self._pods.clear()
+            self._nodes.clear()
+            self._used.clear()
             for entry in listing.entries:
                 self.set(entry)
             async for batch in watcher:

@@ -109,8 +109,7 @@ class Rbac:
         struct = PREFIXES[prefix]
         listing, watcher = store.snapshot_and_watch(prefix)
         try:
-            for entry in listing.entries:
-                self.set(codec.decode(entry.held, struct))
+            self._replace(struct, [codec.decode(entry.held, struct) for entry in listing.entries])
             async for batch in watcher:
                 for event in batch:
                     obj = codec.decode(event.entry.held, struct)
@@ -126,6 +125,21 @@ class Rbac:
         for prefix, struct in PREFIXES.items():
             for entry in store.list(prefix).entries:
                 self.set(codec.decode(entry.held, struct))
+
+    def _replace(self, struct: type[Any], objects: list[Any]) -> None:
+        """Take in all objects of a type: what is not among them is gone."""
+        table: dict[tuple[str, str], Any]
+        table = self._roles if struct in (ClusterRole, Role) else self._bindings
+        clustered = struct in (ClusterRole, ClusterRoleBinding)
+        named = {(o.metadata.namespace or "", o.metadata.name or "") for o in objects}
+        for key in [k for k in table if (k[0] == "") is clustered and k not in named]:
+            if table is self._roles:
+                del self._roles[key]
+            else:
+                self._unbind(*key)
+        for obj in objects:
+            self.set(obj)
+        self._forget()
 
     def _decide(self, asked: Attributes | RequestContext) -> bool:
         rules = self._gather(asked.user, asked.namespace)[0]

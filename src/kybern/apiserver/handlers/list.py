@@ -16,18 +16,23 @@ from typing import TYPE_CHECKING, NamedTuple
 from kybern.api import errors
 from kybern.api.field_path import Path, Problem, forbidden, not_supported
 from kybern.apiserver import accept
-from kybern.apiserver.answers import written
+from kybern.apiserver.answers import NO_CACHE, wants_pretty, written
 from kybern.apiserver.handlers import continuation, showing, versions
 from kybern.apiserver.handlers.choosing import Choice, choice
 from kybern.apiserver.handlers.options import OptionsKind
+from kybern.lib.http.messages import StreamResponse
 from kybern.store.interface import Compacted, FutureRevision, Listing
 
 if TYPE_CHECKING:
+    from collections.abc import AsyncIterator
+
     from kybern.apiserver.context import RequestContext
     from kybern.apiserver.registry.resource import Resource
     from kybern.lib.http.messages import Response
     from kybern.store.interface import Entry
 
+AT_ONCE = 200
+"""Objects in one piece of a long list."""
 EXACT, NOT_OLDER = "Exact", "NotOlderThan"
 
 
@@ -40,7 +45,7 @@ class Page(NamedTuple):
     remaining: int | None
 
 
-async def list_(ctx: RequestContext) -> Response:
+async def list_(ctx: RequestContext) -> Response | StreamResponse:
     """Answer with the objects of a collection that the query chooses."""
     resource: Resource = ctx.resource
     form = accept.form(ctx.request.headers.get("accept"), accept.OF_LIST)
@@ -51,6 +56,8 @@ async def list_(ctx: RequestContext) -> Response:
         _check(ctx)
         page = await _page(ctx, resource)
     if form.view == accept.OBJECT:
+        if len(page.entries) > AT_ONCE and form is accept.PLAIN and not wants_pretty(ctx):
+            return StreamResponse(200, _pieces(resource, page), accept.JSON, NO_CACHE)
         body: bytes | list[bytes] = _list_body(resource, page)
     elif form.view == accept.PARTIAL_LIST:
         body = _partial_body(resource, page, form.version)
@@ -174,14 +181,28 @@ def _list_meta(page: Page) -> bytes:
     return meta + b"}"
 
 
-def _list_body(resource: Resource, page: Page) -> list[bytes]:
+def _list_head(resource: Resource, page: Page) -> bytes:
     kind = resource.kind
-    head = b'{"kind":"%b","apiVersion":"%b","metadata":%b,"items":[' % (
+    return b'{"kind":"%b","apiVersion":"%b","metadata":%b,"items":[' % (
         kind.list_kind.encode(),
         kind.api_version.encode(),
         _list_meta(page),
     )
-    return [head, resource.items(page.entries), b"]}"]
+
+
+def _list_body(resource: Resource, page: Page) -> list[bytes]:
+    return [_list_head(resource, page), resource.items(page.entries), b"]}"]
+
+
+async def _pieces(resource: Resource, page: Page) -> AsyncIterator[bytes]:
+    """Yield a long list in pieces, so that it is never whole in memory."""
+    entries = page.entries
+    piece = _list_head(resource, page)
+    for start in range(0, len(entries), AT_ONCE):
+        items = resource.items(entries[start : start + AT_ONCE])
+        yield piece + items
+        piece = b","
+    yield b"]}"
 
 
 def _partial_body(resource: Resource, page: Page, version: str) -> list[bytes]:

@@ -143,8 +143,7 @@ class Resource:
         if not wires:
             return b""
         if all(wire.startswith(head) for wire in wires):
-            # Views: the objects are copied once, into the answer.
-            return b"{" + b",{".join([memoryview(wire)[cut:] for wire in wires])
+            return b"{" + b",{".join([wire[cut:] for wire in wires])
         return b",".join([b"{" + w[cut:] if w.startswith(head) else w for w in wires])
 
 

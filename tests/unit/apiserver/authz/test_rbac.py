@@ -255,3 +255,24 @@ def test_impersonation() -> None:
             assert groups_alone.status == 500
 
     asyncio.run(story())
+
+
+def test_following_again_forgets_what_went_in_between() -> None:
+    async def story() -> None:
+        async with Server() as server:
+            await _make(server, "clusterrolebindings", _binding("c", "view"))
+            await _make(server, "namespaces/default/roles", _role("r", ("get", "", "secrets")))
+            await _make(server, "namespaces/default/rolebindings", _binding("b", "r", "Role"))
+            assert (await server.get(PODS, user=JOE)).status == 200
+            server._running.cancel()
+            await asyncio.wait([server._running])
+            await server.delete(f"{RBAC}/clusterrolebindings/c")
+            await server.delete(f"{RBAC}/namespaces/default/rolebindings/b")
+            assert (await server.get(PODS, user=JOE)).status == 200
+            server._running = asyncio.create_task(server.api.run())
+            await server.settle()
+            assert (await server.get(PODS, user=JOE)).status == 403
+            assert (await server.get(f"{DEFAULT}/secrets/x", user=JOE)).status == 403
+            assert (await server.get("/api", user=JOE)).status == 200
+
+    asyncio.run(story())
