@@ -17,13 +17,13 @@ import os
 from typing import TYPE_CHECKING, NamedTuple
 
 from kybern.dns import wire
+from kybern.dns.foreign import Foreign, parse_foreign
 from kybern.lib import logs
 
 if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Sequence
 
-    from kybern.dns.wire import Foreign
     from kybern.lib.clock import Clock
 
 log = logs.get("dns.forward")
@@ -281,7 +281,7 @@ class _Link(asyncio.DatagramProtocol):
         if entry is None or entry[1].done():
             return
         try:
-            entry[1].set_result(wire.parse_foreign(data, entry[0]))
+            entry[1].set_result(parse_foreign(data, entry[0]))
         except wire.Malformed as error:
             # Perhaps forged: keep waiting for the true one.
             log.debug("unusable answer", server=self._server.host, reason=str(error))
@@ -326,4 +326,4 @@ async def _over_tcp(server: Server, question: bytes, rng: random.Random) -> Fore
         writer.close()
     if data[:2] != id_:
         raise wire.Malformed("an answer to something else")
-    return wire.parse_foreign(data, question)
+    return parse_foreign(data, question)

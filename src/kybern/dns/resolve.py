@@ -15,6 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from kybern.dns import wire
+from kybern.dns.foreign import relay, unpack_answers
 from kybern.dns.forward import NoUpstream, UpstreamFailed
 from kybern.dns.wire import Answer, Query
 
@@ -96,11 +97,11 @@ class Resolver:
         except UpstreamFailed:
             return self._pack(query, alias or Answer(wire.SERVFAIL, authoritative=False), limit)
         if alias is not None:
-            records = wire.unpack_answers(foreign, question)
+            records = unpack_answers(foreign, question)
             merged = alias._replace(answers=(*alias.answers, *records))
             return self._pack(query, merged, limit)
         self.rcodes[foreign.rcode] += 1
-        return wire.relay(query, foreign, 0, limit)
+        return relay(query, foreign, 0, limit)
 
     def probe(self) -> bytes:
         """Make a question that nobody else asks, and remember it."""
@@ -157,7 +158,7 @@ class Resolver:
         if remembered is None:
             return query
         self.rcodes[remembered[0].rcode] += 1
-        return wire.relay(query, *remembered, limit)
+        return relay(query, *remembered, limit)
 
     def _follow(self, query: Query) -> tuple[Answer, bytes]:
         """Follow aliases inside the zone; return what was found and the last name reached."""

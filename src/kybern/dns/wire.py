@@ -1,8 +1,8 @@
 r"""The DNS message format (RFC 1035, RFC 6891), as much of it as this server speaks.
 
 In:   datagrams; or names, addresses and answers to pack.
-Out:  a `Query`, packed records, whole responses; where the TTLs of a foreign response are.
-By:   records, zone and resolve. Pure: no sockets, no clock.
+Out:  a `Query`, packed records, whole responses.
+By:   everything here. Pure: no sockets, no clock.
 
 Names are kept in wire form (`\x03www\x07example\x00`) and lower case, which is how questions
 arrive: an answer is found without ever making text. Lower-casing the wire form is safe, because
@@ -62,9 +62,9 @@ MAX_PAYLOAD: Final = 1232  # what fits one packet everywhere (DNS flag day 2020)
 PLAIN_PAYLOAD: Final = 512  # what a client without EDNS takes
 POINTER_TO_QUESTION: Final = b"\xc0\x0c"
 
-_HEADER = struct.Struct("!HHHHHH")
+HEADER: Final = struct.Struct("!HHHHHH")
 _TYPE_CLASS = struct.Struct("!HH")
-_RECORD = struct.Struct("!HHIH")
+RECORD: Final = struct.Struct("!HHIH")
 
 
 class Malformed(ValueError):
@@ -121,7 +121,7 @@ def parse_query(data: bytes) -> Query:
     """
     if len(data) < 12:
         raise Malformed("shorter than a header", None)
-    _, flags, questions, answers, authority, additional = _HEADER.unpack_from(data)
+    _, flags, questions, answers, authority, additional = HEADER.unpack_from(data)
     if flags & QR:
         raise Malformed("a response, not a query", None)
     if flags & OPCODE:
@@ -217,7 +217,7 @@ def _find_opt(data: bytes, at: int, records: int) -> tuple[int, int]:
         at = skip_name(data, at)
         if at + 10 > len(data):
             raise Malformed("a record is cut off")
-        rtype, rclass, ttl, length = _RECORD.unpack_from(data, at)
+        rtype, rclass, ttl, length = RECORD.unpack_from(data, at)
         at += 10 + length
         if at > len(data):
             raise Malformed("a record is cut off")
@@ -274,7 +274,7 @@ def parents(name: bytes) -> list[bytes]:
 
 def record(owner: bytes, rtype: int, ttl: int, rdata: bytes) -> bytes:
     """Pack one record of class IN; `owner` may be `POINTER_TO_QUESTION`."""
-    return owner + _RECORD.pack(rtype, IN, ttl, len(rdata)) + rdata
+    return owner + RECORD.pack(rtype, IN, ttl, len(rdata)) + rdata
 
 
 def address(text: str) -> tuple[int, bytes]:
@@ -314,8 +314,8 @@ def reverse_name(packed: bytes) -> bytes:
 
 def query(id_: bytes, question: bytes, *, payload: int = MAX_PAYLOAD) -> bytes:
     """Pack a recursive query with EDNS."""
-    header = _HEADER.pack(int.from_bytes(id_, "big"), RD, 1, 0, 0, 1)
-    return header + question + _opt(payload)
+    header = HEADER.pack(int.from_bytes(id_, "big"), RD, 1, 0, 0, 1)
+    return header + question + opt_record(payload)
 
 
 def respond(query: Query, answer: Answer, limit: int) -> bytes:
@@ -323,7 +323,7 @@ def respond(query: Query, answer: Answer, limit: int) -> bytes:
     flags = QR | RA | (query.flags & (OPCODE | RD)) | (answer.rcode & 0xF)
     if answer.authoritative:
         flags |= AA
-    opt = _opt(MAX_PAYLOAD, answer.rcode >> 4) if query.edns else b""
+    opt = opt_record(MAX_PAYLOAD, answer.rcode >> 4) if query.edns else b""
     body = b"".join((*answer.answers, *answer.authority, *answer.additional))
     counts = [len(answer.answers), len(answer.authority), len(answer.additional)]
     room = limit - 12 - len(query.question) - len(opt)
@@ -351,121 +351,6 @@ def refuse(data: bytes, rcode: int) -> bytes:
     return data[:2] + struct.pack("!HHHHH", QR | (flags & (OPCODE | RD)) | rcode, 0, 0, 0, 0)
 
 
-def _opt(payload: int, extended_rcode: int = 0) -> bytes:
-    return b"\x00" + _RECORD.pack(OPT, payload, extended_rcode << 24, 0)
-
-
-# --- responses from other servers ------------------------------------------------------------
-
-
-class Foreign(NamedTuple):
-    """A response from another server, with what one needs to keep it and hand it on.
-
-    Attributes:
-        rcode: how it went.
-        truncated: the TC bit.
-        sections: everything behind the question, without the OPT record.
-        counts: records in answer, authority and additional.
-        ttls: offset of each TTL within `sections`, and its value.
-        lifetime: how long the whole may be kept, in seconds.
-    """
-
-    rcode: int
-    truncated: bool
-    sections: bytes
-    counts: tuple[int, int, int]
-    ttls: tuple[tuple[int, int], ...]
-    lifetime: int
-
-
-def parse_foreign(data: bytes, question: bytes) -> Foreign:
-    """Take the answer of another server to `question` apart.
-
-    The question must be echoed, which together with the id and the port is what makes an answer
-    believable. The records are kept packed: pointers in them stay right as long as the same
-    question precedes them.
-
-    Raises:
-        Malformed: not a response to this question.
-    """
-    if len(data) < 12 + len(question):
-        raise Malformed("shorter than the question")
-    _, flags, questions, *counts = _HEADER.unpack_from(data)
-    start = 12 + len(question)
-    if not flags & QR or questions != 1 or data[12:start].lower() != question.lower():
-        raise Malformed("not an answer to this question")
-    at, ttls, lifetime, soa_ttl = start, [], -1, -1
-    sections = bytearray()
-    kept = [0, 0, 0]
-    for section, count in enumerate(counts):
-        for _ in range(count):
-            began = at
-            at = skip_name(data, at)
-            if at + 10 > len(data):
-                raise Malformed("a record is cut off")
-            rtype, _, ttl, length = _RECORD.unpack_from(data, at)
-            ttl_at, at = at + 4, at + 10 + length
-            if at > len(data):
-                raise Malformed("a record is cut off")
-            if rtype == OPT:
-                # Cutting it out would bend pointers in what follows, which is a courtesy anyway.
-                break
-            ttls.append((len(sections) + ttl_at - began, ttl))
-            sections += data[began:at]
-            kept[section] += 1
-            lifetime = ttl if lifetime < 0 else min(lifetime, ttl)
-            if rtype == SOA and section == 1 and length >= 20:
-                minimum = int.from_bytes(data[at - 4 : at], "big")
-                soa_ttl = min(ttl, minimum)
-    if not kept[0] and soa_ttl >= 0:
-        lifetime = soa_ttl
-    return Foreign(
-        flags & 0xF,
-        bool(flags & TC),
-        bytes(sections),
-        (kept[0], kept[1], kept[2]),
-        tuple(ttls),
-        max(lifetime, 0),
-    )
-
-
-def relay(query: Query, foreign: Foreign, age: int, limit: int) -> bytes:
-    """Pack another server's answer as ours, `age` seconds after it came."""
-    sections: bytes = foreign.sections
-    if age > 0:
-        aged = bytearray(sections)
-        for at, ttl in foreign.ttls:
-            aged[at : at + 4] = max(0, ttl - age).to_bytes(4, "big")
-        sections = bytes(aged)
-    opt = _opt(MAX_PAYLOAD) if query.edns else b""
-    flags = QR | RA | (query.flags & RD) | foreign.rcode
-    counts = foreign.counts
-    if foreign.truncated or 12 + len(query.question) + len(sections) + len(opt) > limit:
-        flags |= TC
-        sections, counts = b"", (0, 0, 0)
-    return b"".join(
-        (
-            query.id,
-            struct.pack("!HHHHH", flags, 1, counts[0], counts[1], counts[2] + query.edns),
-            query.question,
-            sections,
-            opt,
-        )
-    )
-
-
-def unpack_answers(foreign: Foreign, question: bytes) -> list[bytes]:
-    """Return the answer records of another server's response, with every name written out."""
-    message = bytes(12) + question + foreign.sections
-    at, records = 12 + len(question), []
-    for _ in range(foreign.counts[0]):
-        owner = read_name(message, at)
-        at = skip_name(message, at)
-        rtype, _, ttl, length = _RECORD.unpack_from(message, at)
-        at += 10
-        rdata = message[at : at + length]
-        if rtype in (CNAME, PTR, NS):
-            rdata = read_name(message, at)
-        at += length
-        records.append(record(owner, rtype, ttl, rdata))
-    return records
+def opt_record(payload: int, extended_rcode: int = 0) -> bytes:
+    """Pack the record that says we speak EDNS."""
+    return b"\x00" + RECORD.pack(OPT, payload, extended_rcode << 24, 0)

@@ -10,6 +10,7 @@ from contextlib import asynccontextmanager
 import pytest
 
 from kybern.dns import forward, wire
+from kybern.dns.foreign import Foreign
 from kybern.dns.forward import (
     Forwarder,
     NoUpstream,
@@ -161,7 +162,7 @@ def test_answers_are_remembered_for_a_while():
 
     clock = Clock()
     forwarder = Forwarder(list, clock, random.Random(1), keep=30, capacity=2)
-    foreign = wire.Foreign(0, False, b"", (1, 0, 0), (), 60)
+    foreign = Foreign(0, False, b"", (1, 0, 0), (), 60)
     forwarder._remember(QUESTION, foreign)
     clock.now = 29.9
     assert forwarder.cached(QUESTION) == (foreign, 29)

@@ -9,6 +9,7 @@ import struct
 import pytest
 
 from kybern.dns import wire
+from kybern.dns.foreign import parse_foreign
 from kybern.dns.forward import Forwarder, NoUpstream, UpstreamFailed
 from kybern.dns.records import Records
 from kybern.dns.resolve import Resolver
@@ -53,7 +54,7 @@ class Upstream:
             raise self.failure
         found = wire.record(wire.POINTER_TO_QUESTION, wire.A, 60, ip("192.0.2.1"))
         header = b"\0\0" + struct.pack("!HHHHH", wire.QR, 1, 1, 0, 0)
-        return wire.parse_foreign(header + question + found, question)
+        return parse_foreign(header + question + found, question)
 
 
 def a_resolver(upstream=None, *, ready=True):

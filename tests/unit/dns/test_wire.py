@@ -73,8 +73,6 @@ def test_no_message_breaks_the_parser(data):
     for candidate in (data, message()[:12] + data, message(opt=data or b"\x00")):
         with contextlib.suppress(wire.Malformed):
             wire.parse_query(candidate)
-        with contextlib.suppress(wire.Malformed):
-            wire.parse_foreign(candidate, QUESTION)
 
 
 @given(st.binary(max_size=60), st.integers(0, 70))
@@ -139,49 +137,3 @@ def test_what_is_too_long_loses_first_its_courtesies_then_its_answers():
     assert struct.unpack("!HHHHH", cut[2:12])[1:] == (1, 0, 0, 0)
     assert cut[2] & 0x02
     assert len(wire.respond(query, wire.Answer(answers=many), 65535)) > 512
-
-
-def foreign(answers, authority=(), rcode=0, question=QUESTION, additional=()):
-    counts = (len(answers), len(authority), len(additional))
-    header = b"\x00\x01" + struct.pack("!HHHHH", wire.QR | wire.RA | rcode, 1, *counts)
-    return header + question + b"".join((*answers, *authority, *additional))
-
-
-def test_a_foreign_answer_ages():
-    query = wire.parse_query(message())
-    parsed = wire.parse_foreign(foreign([address_record(1)], additional=[opt()]), QUESTION)
-    assert (parsed.lifetime, parsed.counts) == (30, (1, 0, 0))
-    again = wire.parse_foreign(wire.relay(query, parsed, 12, 512), QUESTION)
-    assert again.ttls[0][1] == 18
-
-
-def test_a_negative_foreign_answer_lives_as_its_soa_says():
-    root = b"\x00"
-    soa = wire.record(root, wire.SOA, 300, wire.soa(root, root, 1, 20))
-    parsed = wire.parse_foreign(foreign([], [soa], rcode=wire.NXDOMAIN), QUESTION)
-    assert (parsed.rcode, parsed.lifetime) == (wire.NXDOMAIN, 20)
-    assert wire.parse_foreign(foreign([]), QUESTION).lifetime == 0
-
-
-@pytest.mark.parametrize(
-    "data",
-    [
-        foreign([address_record(1)], question=b"\x03abc\x07Example\x03org\x00\x00\x01\x00\x01"),
-        foreign([address_record(1)])[:-1],
-        message(),
-    ],
-)
-def test_answers_to_something_else_are_refused(data):
-    with pytest.raises(wire.Malformed):
-        wire.parse_foreign(data, QUESTION)
-
-
-def test_unpacking_writes_compressed_names_out():
-    alias = wire.record(wire.POINTER_TO_QUESTION, wire.CNAME, 9, b"\x01x\xc0\x10")
-    target = 12 + len(QUESTION) + 12
-    data = foreign([alias, address_record(7, owner=bytes((0xC0, target)))])
-    name = b"\x01x\x07example\x03org\x00"
-    assert wire.unpack_answers(wire.parse_foreign(data, QUESTION), QUESTION) == [
-        wire.record(b"\x03www\x07example\x03org\x00", wire.CNAME, 9, name),
-        address_record(7, owner=name),
-    ]
