@@ -120,8 +120,7 @@ async def _by_grpc(action: GRPCAction, host: str, seconds: float) -> Answer:
     import grpc.aio
 
     where = f"{host}:{action.port}"
-    service = (action.service or "").encode()
-    request = b"\x0a" + bytes([len(service)]) + service if service else b""
+    request = _health_request(action.service or "")
     options = (("grpc.use_local_subchannel_pool", 1), ("grpc.primary_user_agent", USER_AGENT))
     async with grpc.aio.insecure_channel(where, options=options) as channel:
         call = channel.unary_unary(GRPC_METHOD, None, None)
@@ -134,6 +133,17 @@ async def _by_grpc(action: GRPCAction, host: str, seconds: float) -> Answer:
     return Answer(
         False, f'service unhealthy (responded with "{GRPC_STATES.get(state, "UNKNOWN")}")'
     )
+
+
+def _health_request(service: str) -> bytes:
+    """Return a HealthCheckRequest: the service's name as field 1."""
+    name = service.encode()
+    if not name:
+        return b""
+    size = (
+        bytes((len(name),)) if len(name) < 128 else bytes((len(name) & 127 | 128, len(name) >> 7))
+    )
+    return b"\x0a" + size + name
 
 
 def _serving_state(answer: bytes) -> int:
