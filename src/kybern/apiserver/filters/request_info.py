@@ -54,6 +54,8 @@ class RequestInfo:
         if not rest[0]:
             ctx.verb = method.lower()
             return
+        if not rest[-1]:
+            rest.pop()  # a slash at the end means nothing
         ctx.is_resource = True
         self._target(ctx, rest, "%" in path)
         ctx.verb = _verb_for(ctx, verb)
@@ -65,10 +67,12 @@ class RequestInfo:
             if any("/" in part for part in rest[:3]):
                 # Names are parts of keys: one with a slash would be somebody else's key.
                 return
+        if "" in rest[:3]:
+            return
         count = len(rest)
-        if rest[0] == "namespaces" and count > 1 and rest[1]:
+        if rest[0] == "namespaces" and count > 1:
             ctx.namespace = rest[1]
-            if count > 2 and rest[2] and not (count == 3 and rest[2] in NAMESPACE_PARTS):
+            if count > 2 and not (count == 3 and rest[2] in NAMESPACE_PARTS):
                 rest = rest[2:]
                 count -= 2
         ctx.plural = rest[0]

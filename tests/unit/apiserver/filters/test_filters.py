@@ -44,6 +44,8 @@ MAPS = f"{DEFAULT}/configmaps"
         ("GET", "/api/v1/namespaces/ns/services/https:s:1/proxy/a/b",
          "get  v1 services ns https:s:1 proxy"),
         ("GET", "/api/v1/namespaces/ns/configmaps/a%20b", "get  v1 configmaps ns a b "),
+        ("GET", "/api/v1/namespaces/ns/pods/", "list  v1 pods ns  "),
+        ("GET", "/api/v1/namespaces//pods", "list  v1    "),
         ("GET", "/version", "get       "),
         ("GET", "/api", "get       "),
         ("GET", "/apis/apps/v1", "get       "),
