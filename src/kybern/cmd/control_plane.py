@@ -21,7 +21,7 @@ from kybern.client.rest import Client
 from kybern.client.transport import MASTER, Identity, service_account
 from kybern.cluster import settings as settings_file
 from kybern.cluster.directory import Directory
-from kybern.cmd import cluster_dns
+from kybern.cmd import cluster_dns, node_role
 from kybern.cmd.process import Fatal, run
 from kybern.lib import logs
 from kybern.lib.clock import SYSTEM
@@ -146,7 +146,9 @@ def _start_components(
     )
     tasks.spawn_forever(scheduler.run, "scheduler")
     if not settings.control_plane_only:
-        tasks.spawn_forever(lambda: cluster_dns.ensure(client(MASTER, "kybern"), settings), "dns")
+        own = client(MASTER, "kybern")
+        node_role.keep(own, informers, tasks, settings.node_name)
+        tasks.spawn_forever(lambda: cluster_dns.ensure(own, settings), "dns")
 
 
 if __name__ == "__main__":
