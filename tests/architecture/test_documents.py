@@ -48,3 +48,22 @@ def test_the_import_contracts_hold():
         cwd=ROOT, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stdout
+
+
+def test_every_link_in_the_documents_leads_somewhere():
+    broken = []
+    for document in [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]:
+        for target in re.findall(r"\]\((?!https?:)([^)#]+)\)", document.read_text()):
+            # a bare file name follows the link before it, in the same folder
+            if "/" in target or target.endswith(".md"):
+                if not (document.parent / target).exists():
+                    broken.append(f"{document.name}: {target}")
+    assert broken == []
+
+
+def test_every_change_has_a_kind():
+    names = {p.name for p in (ROOT / "changes").glob("*.md")} - {"README.md"}
+    assert names
+    assert [
+        n for n in names if not re.fullmatch(r"\d+\.(added|changed|fixed|removed)\.md", n)
+    ] == []

@@ -1,7 +1,7 @@
 """Show the node of `kybern up` as the control plane's, which it is.
 
 In:   Node objects.
-Out:  the label `node-role.kubernetes.io/control-plane` on our own: the ROLES of `kubectl get nodes`.
+Out:  the label `node-role.kubernetes.io/control-plane` on our own: ROLES in `kubectl get nodes`.
 By:   the control plane. A kubelet may not label itself so (NodeRestriction), as upstream has it;
       there kubeadm does it.
 """
