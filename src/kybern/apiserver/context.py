@@ -180,8 +180,10 @@ class RequestContext:
         return other
 
     def warn(self, text: str) -> None:
-        """Add a Warning header to the answer, once per text."""
+        """Add a Warning header to the answer, once per text; for YAML, once per line of it."""
         if self.warnings is None:
-            self.warnings = [text]
-        elif text not in self.warnings:
-            self.warnings.append(text)
+            self.warnings = []
+        head, mark, lines = text.partition(YAML_ERRORS)
+        for each in [line.strip() for line in lines.split("\n")] if mark else [head]:
+            if each not in self.warnings:
+                self.warnings.append(each)

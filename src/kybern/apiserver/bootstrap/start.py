@@ -15,7 +15,7 @@ from kybern.api.core.v1 import Namespace, Service
 from kybern.api.meta.v1 import Condition, ObjectMeta
 from kybern.api.networking.v1 import ServiceCIDR, ServiceCIDRSpec
 from kybern.api.scheduling.v1 import PriorityClass
-from kybern.apiserver.bootstrap import flow_schemas, policy
+from kybern.apiserver.bootstrap import api_services, flow_schemas, policy
 from kybern.apiserver.registry.core.allocation import Taken
 from kybern.apiserver.registry.core.services import addresses_of, ports_of
 from kybern.lib import logs
@@ -78,6 +78,8 @@ async def objects(services: Services, loopback: Loopback) -> None:
                 metadata=ObjectMeta(name=name), value=value, description=description
             )
             group.create_task(_create_missing(loopback, wanted), name=name)
+        for service in api_services.objects(services.resources.kinds()):
+            group.create_task(_create_missing(loopback, service), name=service.metadata.name)
         for obj in flow_schemas.objects():
             group.create_task(_create_missing(loopback, obj), name=obj.metadata.name)
 

@@ -66,7 +66,7 @@ class Patched:
 
     def _patched(self, ctx: RequestContext, old: Any | None, kind: Kind) -> Any:
         tree = self._body.apply(ctx, old, kind)
-        obj = _object(ctx, tree, kind)
+        obj = _object(ctx, tree, kind, self._body)
         default_of(kind)(obj)
         return obj
 
@@ -95,27 +95,35 @@ async def patch(ctx: RequestContext) -> Response:
     return show_written(ctx, resource, written, subresource.view)
 
 
-def _object(ctx: RequestContext, tree: Any, kind: Kind) -> Any:
+def _object(ctx: RequestContext, tree: Any, kind: Kind, body: PatchBody) -> Any:
     """Return the object a patched tree describes.
 
     Raises:
-        Invalid: it describes none.
+        Invalid: it describes none, or one with fields that do not exist or were given twice.
     """
+    odd = body.odd
     try:
         obj = msgspec.convert(tree, kind.struct)
         normalise(obj)
     except (msgspec.ValidationError, ValueError):
-        pass  # it has unknown fields, or is wrong: look closer
-    else:
-        return obj
+        obj, unknown = _look_closer(tree, kind, body)
+        odd = odd + unknown
+    if odd and ctx.field_validation == "Strict":
+        raise _no_object(tree, body, "strict decoding error: " + ", ".join(odd))
+    if odd and ctx.field_validation == "Warn":
+        for text in odd:
+            ctx.warn(text)
+    return obj
+
+
+def _look_closer(tree: Any, kind: Kind, body: PatchBody) -> tuple[Any, list[str]]:
+    """Return the object without its unknown fields, and those."""
     try:
-        obj, warnings = codec.decode_request(
-            codec.encode(tree), kind, codec.JSON, ctx.field_validation
-        )
+        return codec.decode_request(codec.encode(tree), kind, codec.JSON, "Warn")
     except errors.BadRequest as error:
         why = error.message.rpartition(f"cannot be handled as a {kind.kind}: ")[2]
-        problem = invalid(Path("patch"), codec.encode(tree).decode(), why)
-        raise errors.Invalid.of(NoKind, "", [problem]) from None
-    for text in warnings:
-        ctx.warn(text)
-    return obj
+        raise _no_object(tree, body, why) from None
+
+
+def _no_object(tree: Any, body: PatchBody, why: str) -> errors.Invalid:
+    return errors.Invalid.of(NoKind, "", [invalid(Path("patch"), body.shown(tree), why)])

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kybern.api import codec, errors
-from kybern.api.patch import json_patch, merge_patch, strategic
+from kybern.api.patch import go_format, json_patch, merge_patch, strategic
 from kybern.api.patch.apply import apply
 from kybern.apiserver.query import is_true
 from kybern.apiserver.registry import managed
@@ -25,12 +25,22 @@ Tree = dict[str, Any]
 
 
 class PatchBody(Protocol):
-    """A parsed patch."""
+    """A parsed patch.
+
+    Attributes:
+        records_owners: whether applying it settles who owns which field.
+        odd: what is wrong with the body besides what is wrong with the object it makes.
+    """
 
     records_owners: bool
+    odd: list[str]
 
     def apply(self, ctx: RequestContext, old: Any | None, kind: Kind) -> Tree:
         """Return the tree of the object with the patch applied."""
+        ...
+
+    def shown(self, tree: Tree) -> str:
+        """Return what a message shows where the patch made no good object."""
         ...
 
 
@@ -41,14 +51,17 @@ class JsonPatch:
 
     def __init__(self, ctx: RequestContext, body: bytes, kind: Kind) -> None:
         del kind
-        self._operations, odd = json_patch.parse(body, ctx.field_validation)
-        note(ctx, odd)
+        self._operations, self.odd = json_patch.parse(body, ctx.field_validation)
 
     def apply(self, ctx: RequestContext, old: Any | None, kind: Kind) -> Tree:
         """Return the tree with the operations done."""
         del ctx, kind
         tree: Tree = json_patch.apply(codec.to_tree(old), self._operations)
         return tree
+
+    def shown(self, tree: Tree) -> str:
+        """Return the object that came out, as JSON."""
+        return codec.encode(tree).decode()
 
 
 class MergePatch:
@@ -57,15 +70,18 @@ class MergePatch:
     records_owners = False
 
     def __init__(self, ctx: RequestContext, body: bytes, kind: Kind) -> None:
-        del kind
-        self._patch, odd = merge_patch.parse(body)
-        note(ctx, odd)
+        del ctx, kind
+        self._patch, self.odd = merge_patch.parse(body)
 
     def apply(self, ctx: RequestContext, old: Any | None, kind: Kind) -> Tree:
         """Return the tree with the document merged in."""
         del ctx, kind
         tree: Tree = merge_patch.apply(codec.to_tree(old), self._patch)
         return tree
+
+    def shown(self, tree: Tree) -> str:
+        """Return the object that came out, as JSON."""
+        return codec.encode(tree).decode()
 
 
 class StrategicPatch:
@@ -74,14 +90,18 @@ class StrategicPatch:
     records_owners = False
 
     def __init__(self, ctx: RequestContext, body: bytes, kind: Kind) -> None:
-        del kind
-        self._patch, odd = strategic.parse(body)
-        note(ctx, odd)
+        del ctx, kind
+        self._patch, self.odd = strategic.parse(body)
 
     def apply(self, ctx: RequestContext, old: Any | None, kind: Kind) -> Tree:
         """Return the tree with the document merged in by its kind's rules."""
         del ctx
         return strategic.apply(codec.to_tree(old), self._patch, kind.struct)
+
+    def shown(self, tree: Tree) -> str:
+        """Return the patch, as Go prints it."""
+        del tree
+        return go_format.plain(self._patch)
 
 
 class ApplyPatch:
@@ -91,7 +111,8 @@ class ApplyPatch:
 
     def __init__(self, ctx: RequestContext, body: bytes, kind: Kind) -> None:
         self._force = is_true(ctx.param("force"))
-        self._declared = _yaml_object(ctx, body, kind)
+        self._declared, self._duplicates = _yaml_object(body, kind)
+        self.odd: list[str] = []
 
     def apply(self, ctx: RequestContext, old: Any | None, kind: Kind) -> Tree:
         """Return the tree with what the applier declares."""
@@ -101,14 +122,28 @@ class ApplyPatch:
                 kind, ctx.name, "uid mismatch: the provided object specified uid "
                 f"{self._declared['metadata']['uid']}, and no existing object was found",
             )  # fmt: skip
-        return apply(
+        tree = apply(
             None if old is None else codec.to_tree(old), self._declared, kind.struct,
             ctx.field_manager, managed.now(ctx), force=self._force, subresource=ctx.subresource,
             reset=managed.reset_of(ctx, kind),
         )  # fmt: skip
+        self._judge_duplicates(ctx)
+        return tree
+
+    def _judge_duplicates(self, ctx: RequestContext) -> None:
+        if not self._duplicates or ctx.field_validation == "Ignore":
+            return
+        text = f"error converting YAML to JSON: {self._duplicates}"
+        if ctx.field_validation == "Strict":
+            raise errors.BadRequest(f"error strict decoding YAML: {text}")
+        ctx.warn(text)
+
+    def shown(self, tree: Tree) -> str:
+        """Return the object that came out, as JSON."""
+        return codec.encode(tree).decode()
 
 
-def _yaml_object(ctx: RequestContext, body: bytes, kind: Kind) -> Tree:
+def _yaml_object(body: bytes, kind: Kind) -> tuple[Tree, str]:
     from kybern.api import yaml_text
 
     try:
@@ -117,20 +152,7 @@ def _yaml_object(ctx: RequestContext, body: bytes, kind: Kind) -> Tree:
         raise errors.BadRequest(f"error decoding YAML: {error}") from None
     if not isinstance(tree, dict):
         raise errors.BadRequest(f"error decoding YAML: not an object of kind {kind.kind}")
-    if duplicates:
-        note(ctx, ["yaml: unmarshal errors:\n  " + "\n  ".join(duplicates)])
-    return tree
-
-
-def note(ctx: RequestContext, odd: list[str]) -> None:
-    """Refuse or warn about oddities of a patch, as the request wants."""
-    if not odd:
-        return
-    if ctx.field_validation == "Strict":
-        raise errors.BadRequest("strict decoding error: " + ", ".join(odd))
-    if ctx.field_validation == "Warn":
-        for text in odd:
-            ctx.warn(text)
+    return tree, yaml_text.duplicates_text(duplicates) if duplicates else ""
 
 
 CHANGES: dict[str, Callable[[RequestContext, bytes, Kind], PatchBody]] = {

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kybern.api.scheme import SCHEME, Kind
+from kybern.apiserver.registry.apiregistration import services as api_services
 from kybern.apiserver.registry.authentication import reviews as who
 from kybern.apiserver.registry.authentication.token_request import issue
 from kybern.apiserver.registry.authorization import reviews as may
@@ -64,6 +65,7 @@ STRATEGIES: dict[tuple[str, str], Callable[[Kind, Rules], Strategy]] = {
     ("", "Pod"): PodStrategy,
     ("", "ReplicationController"): ReplicationControllerStrategy,
     ("", "Service"): ServiceStrategy,
+    ("apiregistration.k8s.io", "APIService"): api_services.ServiceStrategy,
     ("batch", "Job"): JobStrategy,
     ("events.k8s.io", "Event"): events.EventStrategy,
     (_CERTIFICATES, "CertificateSigningRequest"): RequestStrategy,

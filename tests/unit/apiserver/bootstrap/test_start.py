@@ -134,6 +134,19 @@ def test_priorities_and_flows() -> None:
     asyncio.run(story())
 
 
+def test_what_is_served_is_listed_as_available() -> None:
+    async def story() -> None:
+        async with Server() as server:
+            found = (await server.get("/apis/apiregistration.k8s.io/v1/apiservices")).tree["items"]
+            by_name = {item["metadata"]["name"]: item for item in found}
+            assert {"v1.", "v1.apps", "v2.autoscaling"} <= set(by_name)
+            condition = by_name["v1.apps"]["status"]["conditions"][0]
+            assert (condition["type"], condition["status"]) == ("Available", "True")
+            assert by_name["v1."]["spec"]["groupPriorityMinimum"] == 18000
+
+    asyncio.run(story())
+
+
 def test_tables_can_be_read() -> None:
     names = [
         (type(obj).__name__, obj.metadata.namespace, obj.metadata.name) for obj in policy.objects()

@@ -1,0 +1,1 @@
+"""API services: which group versions there are, and who serves them."""
