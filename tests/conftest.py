@@ -16,6 +16,15 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Run the fast tests first, then the slow ones, then those with real containers."""
+
+    def cost(item: pytest.Item) -> int:
+        return 2 * bool(item.get_closest_marker("e2e")) + bool(item.get_closest_marker("slow"))
+
+    items.sort(key=cost)
+
+
 @pytest.fixture
 def virtual() -> Callable[[Coroutine[Any, Any, Any]], Any]:
     """Run a coroutine in virtual time."""
