@@ -16,9 +16,8 @@ from kybern.scheduler.config import SchedulerConfig
 from kybern.scheduler.loop import Scheduler
 
 if TYPE_CHECKING:
-    from tests.conformance.world import World
-
     from kybern.api.core.v1 import Container
+    from tests.conformance.world import World
 
 SCHEDULER = Identity("system:kube-scheduler", ("system:authenticated",))
 STARTING = 0.5  # seconds until a pod is ready

@@ -6,7 +6,7 @@ import base64
 
 from tests.conformance.marks import conforms
 from tests.conformance.operations import operations
-from tests.conformance.wire import MERGE, STRATEGIC, Resource, version
+from tests.conformance.wire import STRATEGIC, Resource, version
 from tests.conformance.world import World, refused, world
 
 POD = {"containers": [{"name": "nginx", "image": "nginx"}]}
@@ -77,7 +77,9 @@ async def immutable(resource: Resource, name: str, one: str, other: str) -> None
     with refused(422, "Invalid", "data: Forbidden: field is immutable when `immutable` is set"):
         await resource.update(changed)
     without = {key: value for key, value in made.items() if key != "immutable"}
-    with refused(422, "Invalid", "immutable: Forbidden: field is immutable when `immutable` is set"):
+    with refused(
+        422, "Invalid", "immutable: Forbidden: field is immutable when `immutable` is set"
+    ):
         await resource.update(without)
     with refused(422, "Invalid", "immutable: Forbidden"):
         await resource.patch(name, {"immutable": False})
@@ -90,9 +92,7 @@ async def immutable(resource: Resource, name: str, one: str, other: str) -> None
     assert await resource.missing(name)
 
 
-@conforms(
-    "[sig-storage] ConfigMap should be immutable if `immutable` field is set [Conformance]"
-)
+@conforms("[sig-storage] ConfigMap should be immutable if `immutable` field is set [Conformance]")
 @world()
 async def test_config_maps_may_be_immutable(w: World) -> None:
     maps = w.resource("v1", "configmaps", await w.namespace())

@@ -105,7 +105,7 @@ async def test_events_of_the_events_group_live(w: World) -> None:
     found = await events.get("event-test")
     assert found["series"] == series
     assert found["eventTime"] == TIME
-    with refused(422, "Invalid", "note: Invalid value: \"another\": field is immutable"):
+    with refused(422, "Invalid", 'note: Invalid value: "another": field is immutable'):
         await events.patch("event-test", {"note": "another"}, MERGE)
     series = {"count": 100, "lastObservedTime": LATER}
     await events.update({**found, "series": series})

@@ -10,7 +10,9 @@ from tests.conformance.wire import JSON_PATCH, MERGE, STRATEGIC, Resource
 from tests.conformance.world import World, refused, world
 
 
-def pod(name: str, requests: dict | None = None, limits: dict | None = None, **spec: object) -> dict:
+def pod(
+    name: str, requests: dict | None = None, limits: dict | None = None, **spec: object
+) -> dict:
     resources = {key: value for key, value in (("requests", requests), ("limits", limits)) if value}
     container = {"name": "pause", "image": "pause", "resources": resources}
     return {"metadata": {"name": name}, "spec": {"containers": [container], **spec}}
@@ -74,7 +76,11 @@ async def test_limit_ranges_fill_in(w: World) -> None:
         await pods.create(pod("too-much", {}, much))
 
     smaller = copy.deepcopy(made)
-    smaller["spec"]["limits"][0]["min"] = {"cpu": "9m", "memory": "49Mi", "ephemeral-storage": "49Gi"}
+    smaller["spec"]["limits"][0]["min"] = {
+        "cpu": "9m",
+        "memory": "49Mi",
+        "ephemeral-storage": "49Gi",
+    }
     updated = await ranges.update(smaller)
     assert updated["spec"]["limits"][0]["min"]["cpu"] == "9m"
     await pods.create(pod("too-little", little))
@@ -139,9 +145,7 @@ async def test_priority_classes(w: World) -> None:
             await classes.patch(name, {"preemptionPolicy": "Never"}, MERGE)
 
 
-@conforms(
-    "[sig-node] RuntimeClass should support RuntimeClasses API operations [Conformance]"
-)
+@conforms("[sig-node] RuntimeClass should support RuntimeClasses API operations [Conformance]")
 @world()
 async def test_runtime_classes(w: World) -> None:
     classes = w.resource("node.k8s.io/v1", "runtimeclasses")

@@ -10,9 +10,7 @@ from tests.conformance.world import World, refused, world
 GROUP = "networking.k8s.io/v1"
 
 
-@conforms(
-    "[sig-network] Ingress API should support creating Ingress API operations [Conformance]"
-)
+@conforms("[sig-network] Ingress API should support creating Ingress API operations [Conformance]")
 @world()
 async def test_ingresses(w: World) -> None:
     await served(w, GROUP, "ingresses", "ingresses/status")
@@ -109,8 +107,7 @@ async def test_ip_addresses(w: World) -> None:
 
 
 @conforms(
-    "[sig-network] EndpointSlice should support creating EndpointSlice API operations"
-    " [Conformance]"
+    "[sig-network] EndpointSlice should support creating EndpointSlice API operations [Conformance]"
 )
 @world()
 async def test_endpoint_slices(w: World) -> None:

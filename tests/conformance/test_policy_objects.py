@@ -48,9 +48,7 @@ async def test_validating_policies(w: World) -> None:
 @world()
 async def test_bindings_of_validating_policies(w: World) -> None:
     bindings = w.resource(ADMISSION, "validatingadmissionpolicybindings")
-    await operations(
-        w, bindings, {"spec": {"policyName": "policy", "validationActions": ["Deny"]}}
-    )
+    await operations(w, bindings, {"spec": {"policyName": "policy", "validationActions": ["Deny"]}})
 
 
 @conforms(
@@ -121,8 +119,7 @@ async def test_quotas_change(w: World) -> None:
 
 
 @conforms(
-    "[sig-api-machinery] ResourceQuota should manage the lifecycle of a ResourceQuota"
-    " [Conformance]"
+    "[sig-api-machinery] ResourceQuota should manage the lifecycle of a ResourceQuota [Conformance]"
 )
 @world()
 async def test_quotas_live(w: World) -> None:

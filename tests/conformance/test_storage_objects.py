@@ -25,9 +25,7 @@ async def test_csi_drivers(w: World) -> None:
     assert patched["metadata"]["labels"] == {"one": "patched"}
 
 
-@conforms(
-    "[sig-storage] CSIInlineVolumes should support CSIVolumeSource in Pod API [Conformance]"
-)
+@conforms("[sig-storage] CSIInlineVolumes should support CSIVolumeSource in Pod API [Conformance]")
 @world()
 async def test_inline_csi_volumes(w: World) -> None:
     drivers = w.resource(GROUP, "csidrivers")
@@ -125,9 +123,7 @@ def attachment(name: str, uid: str = "") -> dict:
 @world()
 async def test_volume_attachments(w: World) -> None:
     attachments = w.resource(GROUP, "volumeattachments")
-    await operations(
-        w, attachments, {"spec": attachment("")["spec"]}, subresources=("status",)
-    )
+    await operations(w, attachments, {"spec": attachment("")["spec"]}, subresources=("status",))
     one = await attachments.create(attachment("one", "chosen-by-the-client"))
     assert one["metadata"]["uid"] != "chosen-by-the-client"
     assert (await attachments.get("one"))["metadata"]["name"] == "one"

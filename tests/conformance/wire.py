@@ -52,7 +52,7 @@ class Refused(Exception):
         assert tree["code"] == answer.status, tree
         assert tree["metadata"].keys() <= {"continue"}, tree
         self.code: int = answer.status
-        self.reason: str = tree["reason"]
+        self.reason: str = tree.get("reason", "")
         self.message: str = tree["message"]
         self.details: Tree = tree.get("details", {})
         self.tree = tree
@@ -200,14 +200,13 @@ class Resource:
 
     async def missing(self, name: str) -> bool:
         """Whether there is no such object."""
-        try:
-            await self.get(name)
-        except Refused as refused:
-            assert refused.code == 404, refused
-            assert refused.reason == "NotFound"
-            assert refused.message == f'{self.kind.group_resource} "{name}" not found'
-            return True
-        return False
+        answer = await self.caller.raw("GET", self.kind.path(self.namespace, name))
+        if answer.status == 200:
+            return False
+        tree = answer.tree
+        assert (answer.status, tree["reason"]) == (404, "NotFound"), tree
+        assert tree["message"] == f'{self.kind.group_resource} "{name}" not found'
+        return True
 
     async def watch(
         self, selector: str = "", *, since: str = "", everywhere: bool = False, **options: Any

@@ -11,6 +11,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Protocol
 
+from kybern.api import yaml_text
+
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
@@ -183,7 +185,7 @@ class RequestContext:
         """Add a Warning header to the answer, once per text; for YAML, once per line of it."""
         if self.warnings is None:
             self.warnings = []
-        head, mark, lines = text.partition(YAML_ERRORS)
+        head, mark, lines = text.partition(yaml_text.ERRORS)
         for each in [line.strip() for line in lines.split("\n")] if mark else [head]:
             if each not in self.warnings:
                 self.warnings.append(each)

@@ -176,7 +176,10 @@ async def _serve(answer: UpgradeResponse, stream: MemoryStream) -> None:
 
 
 def _headers(response: AnyResponse) -> dict[str, str]:
-    headers = {name.lower(): value for name, value in response.headers}
+    headers: dict[str, str] = {}
+    for name, value in response.headers:
+        name = name.lower()
+        headers[name] = f"{headers[name]}, {value}" if name in headers else value
     content_type = getattr(response, "content_type", "")
     if content_type:
         headers["content-type"] = content_type
