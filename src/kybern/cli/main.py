@@ -143,3 +143,14 @@ def main(load_image: Loader) -> None:
         raise SystemExit(130) from None
     except BrokenPipeError:
         raise SystemExit(0) from None
+    except OSError as error:
+        sys.stderr.write(f"kybern: {_explain(error)}\n")
+        raise SystemExit(1) from None
+
+
+def _explain(error: OSError) -> str:
+    """Say what a system call that failed means to the user."""
+    what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    if isinstance(error, PermissionError):
+        return f"{what}. It belongs to another user: run this as root, or use another --data-dir."
+    return f"{what}."

@@ -17,6 +17,8 @@ from kybern.lib import pki
 from kybern.lib.clock import SYSTEM
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kybern.cluster.directory import Directory
     from kybern.cluster.settings import Settings
 
@@ -79,12 +81,11 @@ def ensure(directory: Directory, settings: Settings) -> None:
     """
     now = SYSTEM.now()
     authority = _authority(directory, now)
-    if not (directory.pki / "sa.key").exists():
-        pki.save(directory.pki / "sa.key", pki.make_key())
+    _ensure_token_key(directory)
     for certificate in wanted(settings):
         path = directory.pki / f"{certificate.name}.crt"
         key = directory.pki / f"{certificate.name}.key"
-        if not (path.exists() and key.exists() and _fits(path.read_bytes(), certificate, now)):
+        if not (path.exists() and key.exists() and _fits(path, key, certificate, authority, now)):
             pair = pki.issue(
                 authority,
                 certificate.subject,
@@ -109,16 +110,34 @@ def _authority(directory: Directory, now: float) -> pki.KeyPair:
         why = "they do not belong together"
     except (OSError, pki.PkiError) as error:
         why = str(error)
-    raise DamagedError(
-        f"the cluster's authority ({certificate} and {key}) cannot be used: {why}. Restore both "
-        f"from a backup, or remove the cluster and its data with `kybern down --purge --data-dir "
-        f"{directory.root}`."
+    what = f"the cluster's authority ({certificate} and {key}) cannot be used: {why}"
+    raise DamagedError(f"{what}. {_advice(directory)}")
+
+
+def _ensure_token_key(directory: Directory) -> None:
+    path = directory.pki / "sa.key"
+    if not path.exists():
+        pki.save(path, pki.make_key())
+        return
+    try:
+        pki.public_key_of(path.read_bytes())
+    except pki.PkiError as error:
+        what = f"the key that signs service accounts' tokens ({path}) cannot be used: {error}"
+        raise DamagedError(f"{what}. {_advice(directory)}") from None
+
+
+def _advice(directory: Directory) -> str:
+    return (
+        "Restore pki/ from a backup, or remove the cluster and its data with "
+        f"`kybern down --purge --data-dir {directory.root}`."
     )
 
 
-def _fits(pem: bytes, certificate: Wanted, now: float) -> bool:
+def _fits(path: Path, key: Path, certificate: Wanted, authority: pki.KeyPair, now: float) -> bool:
     try:
-        subject, _, until = pki.parse_certificate(pem)
+        pair = pki.KeyPair.load(path, key)
+        subject, _, until = pki.parse_certificate(pair.certificate)
+        ours = pki.key_matches(pair) and pki.signed_by(pair.certificate, authority.certificate)
     except pki.PkiError:
         return False
-    return subject == certificate.subject and until - now > RENEW_BEFORE
+    return ours and subject == certificate.subject and until - now > RENEW_BEFORE

@@ -9,22 +9,25 @@ from __future__ import annotations
 
 import ctypes
 import os
+import re
 from pathlib import Path
 
 MNT_DETACH = 2
+_ESCAPE = re.compile(rb"\\([0-7]{3})")
 
 
 def below(root: Path, table: str = "/proc/self/mountinfo") -> list[Path]:
-    """Return the mount points below `root`, deepest first.
+    """Return the mount points below `root`, deepest first; one that is mounted on twice, twice.
 
     The kernel writes spaces and the like as octal escapes (proc(5)).
     """
     found = []
-    for line in Path(table).read_text().splitlines():
-        point = Path(line.split(" ")[4].encode().decode("unicode_escape"))
+    for line in Path(table).read_bytes().splitlines():
+        raw = _ESCAPE.sub(lambda match: bytes([int(match[1], 8)]), line.split(b" ")[4])
+        point = Path(os.fsdecode(raw))
         if point == root or root in point.parents:
             found.append(point)
-    return sorted(set(found), key=lambda p: len(p.parts), reverse=True)
+    return sorted(found, key=lambda p: len(p.parts), reverse=True)
 
 
 def unmount_below(root: Path) -> None:

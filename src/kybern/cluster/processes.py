@@ -23,6 +23,13 @@ if TYPE_CHECKING:
     from kybern.cluster.directory import Directory
 
 
+START_TIMEOUT = 10.0  # seconds
+
+
+class StartError(Exception):
+    """The supervisor did not start; the message is what it said."""
+
+
 class StopTimeoutError(Exception):
     """The supervisor did not end in time."""
 
@@ -49,7 +56,13 @@ class Running:
 
 
 def start(directory: Directory, programs: list[Program], cleanup: Program | None) -> int:
-    """Start the supervisor, detached from the terminal; return its process id."""
+    """Start the supervisor, detached from the terminal; return its process id.
+
+    From then on `find` finds it, and `stop` stops it.
+
+    Raises:
+        StartError: it ended at once.
+    """
     plan = {
         "processes": [_spec(directory, p) for p in programs],
         "cleanup": _spec(directory, cleanup) if cleanup else None,
@@ -65,7 +78,29 @@ def start(directory: Directory, programs: list[Program], cleanup: Program | None
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             cwd="/",
         )  # fmt: skip
+    wait_until(lambda: directory.state.exists() or process.poll() is not None, START_TIMEOUT, 0.005)
+    if not directory.state.exists():
+        raise StartError(
+            f"the supervisor does not start: {tail(log, 1) or 'it says nothing'}. Its log is {log}."
+        )
     return process.pid
+
+
+def clean_up(directory: Directory, helpers: list[Program], cleanup: Program) -> None:
+    """Run the clean-up of a cluster whose supervisor was killed, with what it needs to run.
+
+    Raises:
+        StartError, StopTimeoutError: as from `start` and `stop`.
+    """
+    if helpers:
+        start(directory, helpers, cleanup)
+        stop(directory)
+        return
+    with (directory.logs / f"{cleanup.name}.log").open("ab") as log:
+        subprocess.run(
+            cleanup.argv, env={**os.environ, **cleanup.env}, stdout=log, stderr=log, check=False
+        )
+    directory.state.unlink(missing_ok=True)
 
 
 def _spec(directory: Directory, program: Program) -> dict[str, object]:
@@ -109,7 +144,10 @@ def stop(directory: Directory, timeout: float = 120.0) -> bool:
     if found is None:
         return False
     pid = found[0]
-    descriptor = os.pidfd_open(pid)
+    try:
+        descriptor = os.pidfd_open(pid)
+    except ProcessLookupError:  # it ended just now
+        return True
     try:
         os.kill(pid, signal.SIGTERM)
         if not _wait_readable(descriptor, timeout):

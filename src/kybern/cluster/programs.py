@@ -27,15 +27,21 @@ ENVIRONMENT = {
 
 def of(directory: Directory, settings: Settings) -> tuple[list[Program], Program | None]:
     """Return the programs and the clean-up that runs before the last one stops."""
-    root = str(directory.root)
-
-    def python(name: str, module: str) -> Program:
-        return Program(name, (sys.executable, "-m", f"kybern.cmd.{module}", root), ENVIRONMENT)
-
-    control_plane = python("control-plane", "control_plane")
+    control_plane = _python(directory, "control-plane", "control_plane")
     if settings.control_plane_only:
         return [control_plane], None
-    node, cleanup = python("node", "node"), python("cleanup", "cleanup")
+    helpers, cleanup = to_clean_up(directory, settings)
+    return [*helpers, control_plane, _python(directory, "node", "node")], cleanup
+
+
+def to_clean_up(directory: Directory, settings: Settings) -> tuple[list[Program], Program]:
+    """Return the clean-up of a cluster with a node, and what has to run meanwhile."""
+    cleanup = _python(directory, "cleanup", "cleanup")
     if settings.runtime_endpoint:
-        return [control_plane, node], cleanup
-    return [python("containerd", "containerd"), control_plane, node], cleanup
+        return [], cleanup
+    return [_python(directory, "containerd", "containerd")], cleanup
+
+
+def _python(directory: Directory, name: str, module: str) -> Program:
+    argv = (sys.executable, "-m", f"kybern.cmd.{module}", str(directory.root))
+    return Program(name, argv, ENVIRONMENT)

@@ -62,8 +62,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         problems = []
         if not 1 <= self.port <= 65535:
             problems.append(f"--port {self.port} is not a port: use a number from 1 to 65535.")
-        scheme = self.store.split(":", 1)[0]
-        if scheme not in ("sqlite", "memory"):
+        if self.store not in ("sqlite", "memory"):
             problems.append(
                 f"--store {self.store} is not supported yet: use sqlite (a file in the data "
                 "directory, the default) or memory."

@@ -81,12 +81,18 @@ def _owner(marks: Path, slot: int) -> str | None:
     return owner if Path(owner, "cluster.json").exists() or Path(owner).is_dir() else None
 
 
-def port_is_free(port: int) -> bool:
-    """Whether nobody listens on the port, on any address."""
+def port_is_free(port: int, *, datagrams: bool = False) -> bool:
+    """Whether nobody listens on the port, on any address; for datagrams too, if asked."""
+    kinds = (socket.SOCK_STREAM, socket.SOCK_DGRAM) if datagrams else (socket.SOCK_STREAM,)
+    return all(_can_bind(port, kind) for kind in kinds)
+
+
+def _can_bind(port: int, kind: socket.SocketKind) -> bool:
     for family in (socket.AF_INET, socket.AF_INET6):
         try:
-            with socket.socket(family, socket.SOCK_STREAM) as probe:
-                probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+            with socket.socket(family, kind) as probe:
+                if kind == socket.SOCK_STREAM:  # connections that are just ending do not count
+                    probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
                 probe.bind(("" if family == socket.AF_INET else "::", port))
         except OSError as error:
             if error.errno in (errno.EADDRINUSE, errno.EACCES):
@@ -94,10 +100,14 @@ def port_is_free(port: int) -> bool:
     return True
 
 
-def free_port(preferred: int) -> int:
-    """Return the first free port from `preferred` on."""
+def free_port(preferred: int, *, datagrams: bool = False) -> int:
+    """Return the first free port from `preferred` on.
+
+    Raises:
+        NoSlotError: none of the next 500 is free.
+    """
     for port in range(preferred, preferred + 500):
-        if port_is_free(port):
+        if port_is_free(port, datagrams=datagrams):
             return port
     raise NoSlotError(f"no port from {preferred} to {preferred + 499} is free.")
 

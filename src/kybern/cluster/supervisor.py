@@ -11,6 +11,7 @@ kernel; containers are children of their shims and stay.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -41,21 +42,35 @@ class Child:
         self.last_exit = ""
 
     def start(self) -> None:
+        """Start the program; when that fails, try again later."""
+        self.started, self.began = time.time(), time.monotonic()
+        try:
+            self.fork()
+        except OSError as error:  # no space for the log, no process to be had
+            sys.stderr.write(f"cannot start {self.spec['name']}: {error}\n")
+            self.ended(str(error))
+
+    def fork(self) -> None:
         """Fork and execute the program."""
         rotate(self.spec["log"])
         log = os.open(self.spec["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         parent = os.getpid()
-        self.pid = os.fork()
-        if self.pid == 0:
-            become(self.spec, log, parent)
-        os.close(log)
-        self.started, self.began = time.time(), time.monotonic()
+        try:
+            self.pid = os.fork()
+            if self.pid == 0:
+                become(self.spec, log, parent)
+        finally:
+            os.close(log)
 
     def died(self, status: int) -> None:
+        """Note that it ended with this status of wait(2)."""
+        code = os.waitstatus_to_exitcode(status)
+        self.ended(f"signal {-code}" if code < 0 else f"exit code {code}")
+
+    def ended(self, how: str) -> None:
         """Note how it ended and when to start it again."""
         self.pid = 0
-        code = os.waitstatus_to_exitcode(status)
-        self.last_exit = f"signal {-code}" if code < 0 else f"exit code {code}"
+        self.last_exit = how
         if time.monotonic() - self.began > HEALTHY:
             self.delay = FIRST_DELAY
         self.next_start = time.monotonic() + self.delay
@@ -123,7 +138,8 @@ class Supervisor:
             if child is self.children[0] and self.cleanup:
                 self.clean()
             self.stop(child)
-        os.unlink(os.path.join(self.run, "state.json"))
+        with contextlib.suppress(FileNotFoundError):
+            os.unlink(os.path.join(self.run, "state.json"))
 
     def step(self) -> None:
         """Sleep until something happens; start what is due."""
@@ -192,12 +208,15 @@ class Supervisor:
             self.reap()
 
     def save(self) -> None:
-        """Write the state, all of it or nothing."""
+        """Write the state, all of it or nothing; a full disk does not end the cluster."""
         state = {"pid": os.getpid(), "children": [c.state() for c in self.children]}
         path = os.path.join(self.run, "state.json")
-        with open(path + ".part", "w", encoding="utf-8") as file:
-            json.dump(state, file)
-        os.replace(path + ".part", path)
+        try:
+            with open(path + ".part", "w", encoding="utf-8") as file:
+                json.dump(state, file)
+            os.replace(path + ".part", path)
+        except OSError as error:
+            sys.stderr.write(f"cannot write {path}: {error}\n")
 
 
 if __name__ == "__main__":

@@ -65,9 +65,12 @@ async def stop_pods(runtime: CriRuntime) -> list[str]:
                 problems.append(f"the pod sandbox {sandbox} could not be removed: {error}")
 
     try:
+        await runtime.version()  # after a kill, containerd was started only for us
         async with asyncio.TaskGroup() as group:
             for sandbox in await runtime.sandboxes():
                 group.create_task(remove(sandbox.id), name=f"remove {sandbox.id}")
+    except RuntimeFailure as error:
+        problems.append(f"the container runtime does not answer, so its pods stay: {error}")
     finally:
         await runtime.close()
     return problems

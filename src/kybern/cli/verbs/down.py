@@ -7,8 +7,9 @@ import sys
 from typing import TYPE_CHECKING
 
 from kybern.cli.errors import Failed
+from kybern.cli.loading import settings_of
 from kybern.cli.output.progress import say, step
-from kybern.cluster import processes, slots
+from kybern.cluster import processes, programs, slots
 from kybern.cluster.mounts import below, unmount_below
 
 if TYPE_CHECKING:
@@ -17,18 +18,35 @@ if TYPE_CHECKING:
 
 def run(directory: Directory, *, purge: bool) -> None:
     """Stop everything; with `purge`, remove the data as well."""
-    found = processes.find(directory)
-    if found is not None:
-        try:
-            with step("Stopping the cluster and its containers", "Stopped the cluster"):
-                processes.stop(directory)
-        except processes.StopTimeoutError as error:
-            raise Failed(str(error)) from None
-    elif not purge:
-        say(f"No cluster runs in {directory.root}: nothing to stop.")
-        return
+    try:
+        stopped = _stop(directory, purge=purge)
+    except (processes.StartError, processes.StopTimeoutError) as error:
+        raise Failed(str(error)) from None
     if purge:
         _purge(directory)
+    elif not stopped:
+        say(f"No cluster runs in {directory.root}: nothing to stop.")
+
+
+def _stop(directory: Directory, *, purge: bool) -> bool:
+    """Stop the cluster, or what is left of it; say whether there was anything."""
+    if processes.find(directory) is not None:
+        with step("Stopping the cluster and its containers", "Stopped the cluster"):
+            return processes.stop(directory)
+    if not (directory.state.exists() and directory.settings.exists()):
+        return False
+    try:
+        chosen = settings_of(directory)
+    except Failed:
+        if purge:  # it is said to be the way out of damaged settings
+            return False
+        raise
+    if chosen.control_plane_only:
+        return False
+    # It was killed, which leaves containers, network and packet filter as they were.
+    with step("Stopping the containers of a killed cluster", "Stopped what was left"):
+        processes.clean_up(directory, *programs.to_clean_up(directory, chosen))
+    return True
 
 
 def _purge(directory: Directory) -> None:

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kybern.cli.errors import Failed
+from kybern.cli.loading import settings_of
 from kybern.cli.output.progress import say, step
 from kybern.cluster import processes
-from kybern.cluster import settings as settings_file
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,7 +22,7 @@ def load(directory: Directory, files: list[Path], loader: Loader) -> None:
     """Load each archive; name what is there now."""
     if processes.find(directory) is None:
         raise Failed(f"no cluster runs in {directory.root}: start one with `kybern up`.")
-    settings = settings_file.load(directory.settings)
+    settings = settings_of(directory)
     if settings.control_plane_only or settings.runtime_endpoint:
         raise Failed(
             "this cluster has no containerd of its own: load images with the tools of its runtime."

@@ -6,11 +6,13 @@ import sys
 from typing import TYPE_CHECKING
 
 from kybern.cli import api
-from kybern.cluster import processes, settings
+from kybern.cli.loading import settings_of
+from kybern.cluster import processes
 from kybern.lib.clock import SYSTEM
 
 if TYPE_CHECKING:
     from kybern.cluster.directory import Directory
+    from kybern.cluster.settings import Settings
 
 
 def run(directory: Directory) -> int:
@@ -19,7 +21,7 @@ def run(directory: Directory) -> int:
     if found is None:
         sys.stdout.write(f"No cluster runs in {directory.root}.\n")
         return 1
-    chosen = settings.load(directory.settings)
+    chosen = settings_of(directory)
     pid, children = found
     rows: list[tuple[str, ...]] = [("PROCESS", "PID", "SINCE", "RESTARTS", "MEMORY")]
     rows.append(("supervisor", str(pid), "", "", _memory(pid)))
@@ -33,7 +35,7 @@ def run(directory: Directory) -> int:
     return 0 if all(c.pid for c in children) and not health else 1
 
 
-def _health(directory: Directory, chosen: settings.Settings) -> list[str]:
+def _health(directory: Directory, chosen: Settings) -> list[str]:
     try:
         answer = api.get(directory, chosen, "/readyz")
     except OSError as error:
@@ -41,7 +43,7 @@ def _health(directory: Directory, chosen: settings.Settings) -> list[str]:
     return [] if answer.status == 200 else [f"not ready: {answer.text}"]
 
 
-def _nodes(directory: Directory, chosen: settings.Settings) -> list[tuple[str, ...]]:
+def _nodes(directory: Directory, chosen: Settings) -> list[tuple[str, ...]]:
     try:
         items = api.get(directory, chosen, "/api/v1/nodes").json().get("items", [])
     except (OSError, ValueError):

@@ -7,6 +7,7 @@ By:   cli/main.py. A cluster that runs is left alone.
 
 from __future__ import annotations
 
+import contextlib
 import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -16,6 +17,7 @@ import typer
 
 from kybern.cli import api
 from kybern.cli.errors import Failed
+from kybern.cli.loading import settings_of
 from kybern.cli.output.progress import say, step
 from kybern.cli.verbs.foreground import follow
 from kybern.cluster import certificates, kubeconfigs, prerequisites, processes, programs, slots
@@ -49,13 +51,16 @@ def run(directory: Directory, request: Request) -> None:
             "several nodes on one machine are not supported yet: leave --nodes out."
         )
     if processes.find(directory) is not None:
-        chosen = settings_file.load(directory.settings)
+        chosen = settings_of(directory)
         say(f"The cluster in {directory.root} is running already; nothing to do.")
         _hint(directory, chosen)
         return
     chosen = prepare(directory, request)
-    with step("Starting the processes", "Started the processes"):
-        processes.start(directory, *programs.of(directory, chosen))
+    try:
+        with step("Starting the processes", "Started the processes"):
+            processes.start(directory, *programs.of(directory, chosen))
+    except processes.StartError as error:
+        raise Failed(str(error)) from None
     try:
         with step("Waiting for the API server", f"API server answers at {chosen.server}"):
             _wait_server(directory, chosen)
@@ -63,7 +68,8 @@ def run(directory: Directory, request: Request) -> None:
             with step("Waiting for the node", f"Node {chosen.node_name} is Ready"):
                 _wait_node(directory, chosen)
     except BaseException:
-        processes.stop(directory)
+        with contextlib.suppress(processes.StopTimeoutError):
+            processes.stop(directory)
         raise
     _hint(directory, chosen)
     if request.foreground:
@@ -117,7 +123,7 @@ def _settle(directory: Directory, request: Request) -> Settings:
         **networks,
         node_name=chosen.node_name or slots.host_name(),
         node_ip=slots.node_address(),
-        dns_port=slots.free_port(10053),
+        dns_port=slots.free_port(10053, datagrams=True),
         kubelet_port=slots.free_port(10250),
     )
 
