@@ -10,12 +10,12 @@ none. Only a body that it refuses is walked (`conform.py`), to prune it or to sa
 
 from __future__ import annotations
 
-import json
 import re
 from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
+from kybern.api import bounds, json_text
 from kybern.api.conform import Mismatch, Pairs, conform
 from kybern.api.errors import BadRequest, UnsupportedMediaType
 from kybern.api.normalise import normalise
@@ -144,12 +144,14 @@ def unfit(kind: Kind, why: str) -> BadRequest:
 
 def _from_json(data: bytes, kind: Kind, *, check: bool) -> tuple[Any, list[str]]:
     struct = kind.struct
+    if bounds.too_deep(data):
+        raise unrecognised(kind, f"couldn't get version/kind; json parse error: {bounds.TOO_DEEP}")
+    if b"\\u" in data:
+        data = json_text.well_formed(data)
     try:
         obj = _decoder(struct).decode(data)
-    except msgspec.ValidationError:
-        pass  # a field that does not fit: look closer
-    except UnicodeDecodeError:
-        data = data.decode("utf-8", "replace").encode()  # as Go reads it
+    except (msgspec.ValidationError, UnicodeDecodeError):
+        pass  # something does not fit: look closer
     except msgspec.DecodeError as error:
         raise unrecognised(kind, f"couldn't get version/kind; json parse error: {error}") from None
     else:
@@ -167,7 +169,7 @@ def _from_yaml(data: bytes, kind: Kind) -> tuple[Any, list[str]]:
         raise unrecognised(kind, f"error converting YAML to JSON: {error}") from None
     obj, strict = _walk(tree, kind)
     if duplicates:
-        strict.insert(0, "yaml: unmarshal errors:\n  " + "\n  ".join(duplicates))
+        strict.insert(0, yaml_text.duplicates_text(duplicates))
     return obj, strict
 
 
@@ -190,8 +192,8 @@ def _walk(tree: Any, kind: Kind) -> tuple[Any, list[str]]:
 
 def _pairs(data: bytes, kind: Kind) -> Any:
     try:
-        return json.loads(data, object_pairs_hook=Pairs)
-    except (ValueError, RecursionError) as error:
+        return json_text.load(data, Pairs)
+    except ValueError as error:
         raise unrecognised(kind, f"couldn't get version/kind; json parse error: {error}") from None
 
 

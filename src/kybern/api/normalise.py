@@ -56,9 +56,9 @@ def _parse(text: str) -> datetime.datetime:
         moment = datetime.datetime(
             year, month, day, hour, minute, second, micros, tzinfo=datetime.UTC
         )
-    except ValueError as error:
+        return moment - offset
+    except (ValueError, OverflowError) as error:
         raise ValueError(f'parsing time "{text}": {error}') from None
-    return moment - offset
 
 
 def normalise(obj: Any) -> None:

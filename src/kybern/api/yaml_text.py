@@ -13,12 +13,22 @@ import functools
 import re
 from typing import TYPE_CHECKING, Any
 
+from kybern.api import bounds
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 
+ERRORS = "yaml: unmarshal errors:\n"
+
+
 class YamlError(ValueError):
     """The text is not YAML; the message says where."""
+
+
+def duplicates_text(duplicates: list[str]) -> str:
+    """Return what upstream's reader says about duplicate keys, given one line about each."""
+    return f"{ERRORS}  " + "\n  ".join(duplicates)
 
 
 @functools.cache
@@ -92,8 +102,11 @@ def load_all(text: bytes | str) -> Iterator[tuple[Any, list[str]]]:
     """Yield each document and the duplicate keys in it."""
     import yaml
 
-    loader = _loader()(text)
+    loader = None
     try:
+        # Making what a document says is recursive, in C: so its shape is looked at first.
+        bounds.Growth().check(yaml.parse(text, Loader=_loader()))
+        loader = _loader()(text)
         while loader.check_data():
             loader.duplicates = []
             tree = loader.get_data()
@@ -105,4 +118,5 @@ def load_all(text: bytes | str) -> Iterator[tuple[Any, list[str]]]:
     except (yaml.YAMLError, UnicodeDecodeError, ValueError) as error:
         raise YamlError(f"yaml: {error}") from None
     finally:
-        loader.dispose()
+        if loader is not None:
+            loader.dispose()

@@ -7,8 +7,9 @@ By:   the modules for the kinds of patches.
 
 from __future__ import annotations
 
-import json
 from typing import Any
+
+from kybern.api import json_text
 
 
 class Malformed(ValueError):
@@ -26,8 +27,8 @@ def load(data: bytes) -> tuple[Any, list[str]]:
         Malformed: not JSON.
     """
     try:
-        value = json.loads(data, object_pairs_hook=_Pairs)
-    except (ValueError, RecursionError) as error:
+        value = json_text.load(data, _Pairs)
+    except ValueError as error:
         raise Malformed(str(error)) from None
     duplicates: list[str] = []
     return _plain(value, "", duplicates), duplicates

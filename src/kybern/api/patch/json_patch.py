@@ -15,13 +15,16 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from kybern.api import errors
+from kybern.api import codec, errors
 from kybern.api.patch import bodies
 
 MAX_OPERATIONS: Final = 10_000
 REJECTED: Final = "the server rejected our request due to an error in our request"
 
-_INDEX = re.compile(r"[+-]?[0-9]+").fullmatch
+MAX_COPIED: Final = 3 * 1024 * 1024
+"""Bytes that all `copy` operations together may add: each could double the document."""
+
+_INDEX = re.compile(r"[+-]?[0-9]{1,18}").fullmatch
 _KNOWN = frozenset({"op", "path", "from", "value"})
 
 Operation = dict[str, Any]
@@ -69,8 +72,11 @@ def apply(tree: Any, patch: list[Operation]) -> Any:
         Invalid: an operation does not apply; the cause says which.
     """
     document = _copy(tree)
+    copied = 0
     try:
         for operation in patch:
+            if operation.get("op") == "copy":
+                copied = _weigh(document, operation, copied)
             document = _step(document, operation)
     except PatchFailed as error:
         raise errors.Invalid(REJECTED, {}) from error
@@ -160,6 +166,21 @@ def _test(document: Any, path: str, operation: Operation) -> Any:
     if not same(found, operation.get("value")):
         raise PatchFailed(f"testing value {path} failed: test failed")
     return document
+
+
+def _weigh(document: Any, operation: Operation, copied: int) -> int:
+    """Return how much has been copied with this operation, which is not done yet."""
+    value = document
+    if source := _source(operation, "copy"):
+        where, key = _find(document, source, "")
+        value = _get(where, key, "")
+    copied += len(codec.encode(value))
+    if copied > MAX_COPIED:
+        raise PatchFailed(
+            f"Unable to complete the copy, the accumulated size increase of copy is {copied}, "
+            f"exceeding the limit {MAX_COPIED}"
+        )
+    return copied
 
 
 _STEPS: Final = {

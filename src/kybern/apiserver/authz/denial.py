@@ -2,7 +2,7 @@
 
 In:   what was asked, and the authorizer's reason.
 Out:  a Forbidden.
-By:   the filters that authorize, and admission plugins with permissions of their own.
+By:   the filters that authorize; handlers and admission plugins which need one more permission.
 """
 
 from __future__ import annotations
@@ -10,9 +10,27 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kybern.api import errors
+from kybern.apiserver.context import Attributes
 
 if TYPE_CHECKING:
-    from kybern.apiserver.context import Attributes, RequestContext
+    from kybern.apiserver.context import RequestContext
+
+
+def require(ctx: RequestContext, verb: str) -> None:
+    """Ask for another verb on what the request is about, because it does what that verb does.
+
+    Raises:
+        Forbidden: the user may not do that.
+    """
+    if ctx.user.master:
+        return
+    asked = Attributes(
+        ctx.user, verb, group=ctx.group, version=ctx.version, plural=ctx.plural,
+        subresource=ctx.subresource, namespace=ctx.namespace, name=ctx.name,
+    )  # fmt: skip
+    verdict = ctx.services.authorizer.authorize(asked)
+    if not verdict.allowed:
+        raise forbidden(asked, verdict.reason)
 
 
 def forbidden(asked: Attributes | RequestContext, reason: str = "") -> errors.Forbidden:

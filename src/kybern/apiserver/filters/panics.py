@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kybern.api import errors
+from kybern.api import bounds, errors
 from kybern.apiserver.answers import status_response
 from kybern.lib import logs
 from kybern.lib.http.messages import ClientGone
@@ -45,6 +45,9 @@ class Panics:
             # Not a bug: the medium says no, and its message says what to do.
             log.error("the store failed", error=str(error), path=ctx.path)
             return status_response(ctx, errors.InternalError.of(str(error)))
+        if isinstance(error, RecursionError):
+            # Nothing of ours nests so deeply: it is in what the client sent.
+            return status_response(ctx, errors.BadRequest(bounds.TOO_DEEP))
         if isinstance(error, ClientGone):
             return status_response(ctx, errors.BadRequest(str(error)))
         log.exception("request failed", method=ctx.request.method, path=ctx.path)

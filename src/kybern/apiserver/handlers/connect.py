@@ -9,8 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kybern.apiserver.authz.denial import forbidden
-from kybern.apiserver.context import Attributes
+from kybern.api import errors
+from kybern.apiserver.authz.denial import require
 from kybern.apiserver.handlers.forwarding import is_upgrade
 from kybern.apiserver.handlers.pod_log import log
 from kybern.apiserver.handlers.pod_streams import attach, execute, forward_ports
@@ -34,21 +34,15 @@ INTO_CONTAINERS = frozenset(("exec", "attach", "portforward"))
 
 async def connect(ctx: RequestContext) -> Answer:
     """Let admission look at it, then connect."""
-    if ctx.verb == "get" and ctx.subresource in INTO_CONTAINERS and is_upgrade(ctx.request):
-        _require_create(ctx)
+    if ctx.subresource in INTO_CONTAINERS:
+        if ctx.request.method not in ("GET", "POST"):
+            raise errors.MethodNotAllowed(
+                "the server does not allow this method on the requested resource", {}
+            )
+        if ctx.verb == "get" and is_upgrade(ctx.request):
+            require(ctx, "create")  # a WebSocket arrives as a GET and does the same as a POST
     asked = Review(ctx, CONNECT, ctx.resource, None)
     admission = ctx.services.admission
     if admission.validates(asked):
         await admission.validate(asked)
     return await CONVERSATIONS[(ctx.resource.kind.kind, ctx.subresource)](ctx)
-
-
-def _require_create(ctx: RequestContext) -> None:
-    """Ask for `create` also where a WebSocket arrives as a GET: it does the same as a POST."""
-    asked = Attributes(
-        ctx.user, "create", group=ctx.group, version=ctx.version, plural=ctx.plural,
-        subresource=ctx.subresource, namespace=ctx.namespace, name=ctx.name,
-    )  # fmt: skip
-    verdict = ctx.services.authorizer.authorize(asked)
-    if not verdict.allowed:
-        raise forbidden(asked, verdict.reason)

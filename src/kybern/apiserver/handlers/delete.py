@@ -9,7 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+import msgspec
+
 from kybern.api import codec, errors
+from kybern.api.conform import Mismatch
 from kybern.api.field_path import Path, Problem, invalid, not_supported
 from kybern.api.meta.v1 import DeleteOptions, Preconditions
 from kybern.apiserver import accept
@@ -21,7 +24,7 @@ from kybern.apiserver.handlers.options import (
     read_body,
 )
 from kybern.apiserver.handlers.showing import show_entry
-from kybern.apiserver.query import is_true
+from kybern.apiserver.query import integer, is_true
 from kybern.apiserver.registry import generic
 
 if TYPE_CHECKING:
@@ -87,7 +90,7 @@ def _decode(ctx: RequestContext, body: bytes) -> DeleteOptions:
 
             return codec.from_tree(yaml_text.load(body)[0] or {}, DeleteOptions)
         return codec.decode(body, DeleteOptions)
-    except ValueError as error:
+    except (ValueError, msgspec.MsgspecError, Mismatch) as error:
         raise errors.BadRequest(f"couldn't get version/kind; json parse error: {error}") from None
 
 
@@ -108,9 +111,9 @@ def _merge_query(ctx: RequestContext, options: DeleteOptions) -> None:
     """Let the query fill in what the body leaves out."""
     if options.gracePeriodSeconds is None and (text := ctx.param("gracePeriodSeconds")):
         try:
-            options.gracePeriodSeconds = int(text)
-        except ValueError:
-            raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+            options.gracePeriodSeconds = integer(text)
+        except ValueError as error:
+            raise errors.BadRequest(str(error)) from None
     if options.propagationPolicy is None and options.orphanDependents is None:
         options.propagationPolicy = ctx.param("propagationPolicy") or None
     if not options.dryRun:

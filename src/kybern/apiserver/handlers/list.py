@@ -20,6 +20,7 @@ from kybern.apiserver.answers import NO_CACHE, wants_pretty, written
 from kybern.apiserver.handlers import continuation, showing, versions
 from kybern.apiserver.handlers.choosing import Choice, choice
 from kybern.apiserver.handlers.options import OptionsKind
+from kybern.apiserver.query import integer
 from kybern.lib.http.messages import StreamResponse
 from kybern.store.interface import Compacted, FutureRevision, Listing
 
@@ -123,9 +124,9 @@ def _limit(ctx: RequestContext) -> int:
     if not text:
         return 0
     try:
-        return max(int(text), 0)
-    except ValueError:
-        raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+        return max(integer(text), 0)
+    except ValueError as error:
+        raise errors.BadRequest(str(error)) from None
 
 
 def _state(ctx: RequestContext, limit: int, token: str) -> tuple[int, str, bool]:

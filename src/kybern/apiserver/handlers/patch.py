@@ -18,6 +18,7 @@ from kybern.api import codec, errors
 from kybern.api.field_path import Path, invalid
 from kybern.api.normalise import normalise
 from kybern.api.patch import managed_fields
+from kybern.apiserver.authz.denial import require
 from kybern.apiserver.handlers.options import (
     OptionsKind,
     content_type,
@@ -59,6 +60,8 @@ class Patched:
 
     def apply(self, ctx: RequestContext, old: Any | None) -> Any:
         """Return the object with the patch applied."""
+        if old is None:
+            require(ctx, "create")
         if self._view is not None:
             shown = self._view.read(old)
             return write_through(self._view, old, self._patched(ctx, shown, self._view.kind))

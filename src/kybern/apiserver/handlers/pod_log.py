@@ -16,7 +16,7 @@ from kybern.apiserver.handlers import log_websocket
 from kybern.apiserver.handlers.forwarding import is_upgrade, relay, unreachable
 from kybern.apiserver.handlers.options import OptionsKind
 from kybern.apiserver.handlers.pod_containers import container_of, pod_of
-from kybern.apiserver.query import is_true
+from kybern.apiserver.query import integer, is_true
 from kybern.lib.http.messages import Response, StreamResponse
 
 if TYPE_CHECKING:
@@ -75,7 +75,7 @@ def _options(ctx: RequestContext) -> dict[str, str]:
         if not text:
             continue
         try:
-            number = int(text)
+            number = integer(text)
         except ValueError:
             raise errors.BadRequest(f'unable to parse "{text}" as an integer for {name}') from None
         if number < LEAST[name]:

@@ -88,7 +88,7 @@ def _first_port(pod: Any) -> str:
 
 
 def _number(port: str) -> int:
-    if port.isdigit() and 0 < int(port) < 65536:
+    if port.isascii() and port.isdigit() and len(port) < 6 and 0 < int(port) < 65536:
         return int(port)
     raise errors.BadRequest(f'invalid port "{port}"')
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kybern.apiserver.authz.denial import require
 from kybern.apiserver.handlers.options import decode_body, read_body, read_write_options
 from kybern.apiserver.handlers.showing import show_entry, show_object
 from kybern.apiserver.registry import generic
@@ -33,7 +34,8 @@ class Replace:
 
     def apply(self, ctx: RequestContext, old: Any | None) -> Any:
         """Return the object in the body."""
-        del old
+        if old is None:
+            require(ctx, "create")
         return decode_body(ctx, self._body, self._kind)
 
 

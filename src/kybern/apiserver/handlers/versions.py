@@ -14,6 +14,8 @@ from kybern.api import errors
 if TYPE_CHECKING:
     from kybern.apiserver.context import RequestContext
 
+MOST_DIGITS = 20  # of the largest number of 64 bits
+
 
 def parse(text: str) -> int:
     """Return the revision a client names; "" is 0.
@@ -23,11 +25,13 @@ def parse(text: str) -> int:
     """
     if not text:
         return 0
+    why = "invalid syntax"
     if text.isascii() and text.isdigit():
-        return int(text)
+        if len(text) <= MOST_DIGITS:
+            return int(text)
+        why = "value out of range"
     raise errors.BadRequest(
-        f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": '
-        "invalid syntax"
+        f'resourceVersion: Invalid value: "{text}": strconv.ParseUint: parsing "{text}": {why}'
     )
 
 

@@ -21,7 +21,7 @@ from kybern.apiserver.handlers import versions
 from kybern.apiserver.handlers.choosing import Choice, choice
 from kybern.apiserver.handlers.framing import Framer, framer
 from kybern.apiserver.handlers.options import OptionsKind
-from kybern.apiserver.query import is_true
+from kybern.apiserver.query import integer, is_true
 from kybern.lib.http.messages import StreamResponse
 from kybern.store.interface import Compacted, FutureRevision, WatcherTooSlow
 
@@ -139,9 +139,9 @@ def _seconds(ctx: RequestContext) -> float:
     text = ctx.param("timeoutSeconds")
     if text:
         try:
-            seconds = int(text)
-        except ValueError:
-            raise errors.BadRequest(f'strconv.ParseInt: parsing "{text}": invalid syntax') from None
+            seconds = integer(text)
+        except ValueError as error:
+            raise errors.BadRequest(str(error)) from None
         if seconds > 0:
             return float(seconds)
     return SHORTEST * (1.0 + float(ctx.services.identities.fraction()))

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kybern.api import codec
+from kybern.api import bounds, codec, errors
 from kybern.apiserver.registry import selectable
 from kybern.apiserver.registry.columns import all as columns
 from kybern.lib.clock import SYSTEM
@@ -123,9 +123,16 @@ class Resource:
         return codec.decode(entry.wire, self.struct)
 
     def encode(self, obj: Any) -> bytes:
-        """Return the bytes to store: everything but the resourceVersion."""
+        """Return the bytes to store: everything but the resourceVersion.
+
+        Raises:
+            BadRequest: nobody could read it again.
+        """
         obj.metadata.resourceVersion = None
-        return codec.encode(obj)
+        data = codec.encode(obj)
+        if bounds.too_deep(data):
+            raise errors.BadRequest(bounds.TOO_DEEP)
+        return data
 
     def wire(self, entry: Entry) -> bytes:
         """Return the bytes a client gets."""

@@ -33,7 +33,7 @@ class NamespaceStrategy(Strategy):
         finalizers = obj.spec.finalizers or []
         if FINALIZER not in finalizers:
             obj.spec.finalizers = [*finalizers, FINALIZER]
-        obj.metadata.labels = {**(obj.metadata.labels or {}), NAME_LABEL: obj.metadata.name}
+        obj.metadata.labels = {**(obj.metadata.labels or {}), NAME_LABEL: obj.metadata.name or ""}
 
     def prepare_for_update(self, ctx: RequestContext, obj: Any, old: Any) -> None:
         """Leave finalizers to `finalize` and the status to `status`."""
