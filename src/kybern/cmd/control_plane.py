@@ -9,6 +9,7 @@ By:   the supervisor.
 from __future__ import annotations
 
 import asyncio
+import gc
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -70,6 +71,7 @@ async def control_plane(directory: Directory, settings: Settings) -> None:
             tasks.spawn_forever(server.run, "apiserver")
             log.info("serving", port=listener.port)
             _start_components(server, directory, settings, tasks)
+            gc.freeze()  # what starting made stays for good: no need to look at it again
             try:
                 await asyncio.get_running_loop().create_future()
             finally:

@@ -9,13 +9,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kybern.api.names import generate_name
+
 if TYPE_CHECKING:
     from random import Random
-
-ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
-"""Upstream's: no vowels and nothing that looks like another, so that no words come out."""
-SUFFIX = 5
-LONGEST_BASE = 63 - SUFFIX
 
 
 class Identities:
@@ -36,11 +33,11 @@ class Identities:
 
     def name(self, base: str) -> str:
         """Return `base` with a random suffix, cut so that the whole fits a label."""
-        return base[:LONGEST_BASE] + self.suffix()
+        return generate_name(base, self._rng)
 
     def suffix(self) -> str:
         """Return five random letters and digits."""
-        return "".join(self._rng.choices(ALPHABET, k=SUFFIX))
+        return generate_name("", self._rng)
 
     def fraction(self) -> float:
         """Return a random number from 0 up to 1, to spread what would happen at once."""
