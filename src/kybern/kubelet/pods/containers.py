@@ -34,6 +34,7 @@ from kybern.kubelet.runtime.messages.container import ContainerState, Mount
 from kybern.kubelet.volumes import sub_path
 from kybern.kubelet.volumes.content import VolumeProblem
 from kybern.kubelet.volumes.plan import mount_plans
+from kybern.lib import logs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,6 +47,7 @@ if TYPE_CHECKING:
     from kybern.kubelet.runtime.messages.container import ContainerConfig, ContainerStatus
     from kybern.kubelet.runtime.messages.image import Image
 
+log = logs.get("kubelet.pods")
 TRY_AGAIN = 10.0
 HOSTS_FILE = "/etc/hosts"
 # An event says that a container ended a moment before the runtime's own records do.
@@ -247,11 +249,12 @@ async def _post_start(tools: Tools, record: PodRecord, wanted: Wanted, container
         return
     target = Target(wanted.spec, container_id, _pod_ip(tools, record))
     try:
-        await hooks.run_hook(lifecycle.postStart, target, tools.runtime, tools.clock)
-    except hooks.HookFailed as failed:
-        tools.tell(
-            record.pod, WARNING, "FailedPostStartHook", f"PostStartHook failed: {failed}", wanted
+        await hooks.run_hook(
+            lifecycle.postStart, target, names.described(record.pod), tools.runtime, tools.clock
         )
+    except hooks.HookFailed as failed:
+        # What a hook prints may be secret: it is in the status, not in events.
+        tools.tell(record.pod, WARNING, "FailedPostStartHook", "PostStartHook failed", wanted)
         container = next(c for c in record.view.containers if c.id == container_id)
         grace = specs.grace_period(record.pod)
         await stop(tools, record, container, grace, "FailedPostStartHook")
@@ -269,11 +272,12 @@ async def _pre_stop(
     target = Target(wanted.spec, container.id, _pod_ip(tools, record))
     try:
         async with asyncio.timeout(grace):
-            await hooks.run_hook(lifecycle.preStop, target, tools.runtime, tools.clock)
+            await hooks.run_hook(
+                lifecycle.preStop, target, names.described(record.pod), tools.runtime, tools.clock
+            )
     except hooks.HookFailed as failed:
-        tools.tell(
-            record.pod, WARNING, "FailedPreStopHook", f"PreStopHook failed: {failed}", wanted
-        )
+        log.info("preStop hook failed", container=wanted.name, why=str(failed))
+        tools.tell(record.pod, WARNING, "FailedPreStopHook", "PreStopHook failed", wanted)
     except TimeoutError:
         pass  # the hook had all the time there was; what is left is the kill
     # Also a hook which took everything leaves the container a moment for the stop signal.

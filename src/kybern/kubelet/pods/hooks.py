@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kybern.api.bad_value import quote
 from kybern.kubelet.probes import http
 from kybern.kubelet.probes.ask import port_number
 from kybern.kubelet.runtime.interface import RuntimeFailure
@@ -29,15 +30,15 @@ class HookFailed(Exception):
 
 
 async def run_hook(
-    handler: LifecycleHandler, target: Target, runtime: Runtime, clock: Clock
+    handler: LifecycleHandler, target: Target, pod: str, runtime: Runtime, clock: Clock
 ) -> None:
-    """Do what a hook asks for, and wait for it.
+    """Do what a hook asks for, and wait for it; `pod` is how messages call the pod.
 
     Raises:
         HookFailed: the command failed, or nobody answered.
     """
     if handler.exec is not None:
-        await _run_command(handler.exec.command or [], target, runtime)
+        await _run_command(handler.exec.command or [], target, pod, runtime)
     elif handler.httpGet is not None:
         try:
             port = port_number(handler.httpGet.port or 80, target.spec)
@@ -47,21 +48,29 @@ async def run_hook(
         try:
             await http.get(address, handler.httpGet.httpHeaders or (), USER_AGENT, HTTP_SECONDS)
         except http.Unanswered as why:
-            raise HookFailed(str(why)) from None
+            raise HookFailed(
+                f"HTTP lifecycle hook ({handler.httpGet.path or ''}) for Container "
+                f'"{target.spec.name}" in Pod "{pod}" failed - error: {why}'
+            ) from None
     elif handler.sleep is not None:
         await clock.sleep(handler.sleep.seconds)
     else:
         raise HookFailed("invalid handler: it has neither exec nor httpGet nor sleep")
 
 
-async def _run_command(command: list[str], target: Target, runtime: Runtime) -> None:
+async def _run_command(command: list[str], target: Target, pod: str, runtime: Runtime) -> None:
+    words = " ".join(command)
     try:
         done = await runtime.exec_sync(target.container_id, command, LONGEST)
     except RuntimeFailure as failure:
-        raise HookFailed(failure.described) from None
-    if done.exit_code != 0:
+        why, said = failure.described, ""
+    else:
+        if done.exit_code == 0:
+            return
         said = (done.stdout + done.stderr).decode(errors="replace")
-        raise HookFailed(
-            f'Exec lifecycle hook ({command}) for Container "{target.spec.name}" failed - error: '
-            f"command '{' '.join(command)}' exited with {done.exit_code}: {said}"
-        )
+        stderr = done.stderr.decode(errors="replace")
+        why = f"command '{words}' exited with {done.exit_code}: {stderr}"
+    raise HookFailed(
+        f'Exec lifecycle hook ([{words}]) for Container "{target.spec.name}" in Pod "{pod}" '
+        f"failed - error: {why}, message: {quote(said)}"
+    )

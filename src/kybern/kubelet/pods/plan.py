@@ -20,7 +20,7 @@ from kybern.kubelet.pods.specs import NEVER, Role, Wanted
 from kybern.kubelet.pods.view import ContainerView, PodView, State
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
 
     from kybern.api.core.v1 import Pod
 
@@ -176,33 +176,55 @@ def _with_new_sandbox(now: Situation) -> Plan:
     if old is not None and pod.spec.restartPolicy == NEVER and view.containers:
         # Its containers have run, and may not run again: end the pod with what they said.
         return Plan(finished=not view.running(), drop_sandbox=bool(view.running()))
-    first = _first_steps(now)
+    first = _first(now)
+    waiting = tuple(w for wanted in first if (w := _backing_off(now, wanted)) is not None)
+    waits = {w.name for w in waiting}
     return Plan(
         drop_sandbox=old is not None,
         new_sandbox=bool(first),
         attempt=attempt,
         finished=not first,
-        start=first,
+        start=tuple(_start(view, wanted) for wanted in first if wanted.name not in waits),
+        waiting=waiting,
+        look_again=_soonest(waiting),
     )
 
 
-def _first_steps(now: Situation) -> tuple[Start, ...]:
-    pod, view = now.pod, now.view
-    starting = specs.init_containers(pod)
+def _first(now: Situation) -> list[Wanted]:
+    """Return the containers a new sandbox begins with."""
+    starting = specs.init_containers(now.pod)
     if starting:
-        return (_start(view, starting[0]),)
+        return [starting[0]]
     chosen = []
-    for wanted in specs.regular_containers(pod):
-        last = view.latest(wanted.name)
-        if last is not None and last.state is State.EXITED and not now.restarts(wanted, last):
-            continue
-        chosen.append(_start(view, wanted))
-    return tuple(chosen)
+    for wanted in specs.regular_containers(now.pod):
+        last = now.view.latest(wanted.name)
+        if last is None or last.state is not State.EXITED or now.restarts(wanted, last):
+            chosen.append(wanted)
+    return chosen
 
 
 def _start(view: PodView, wanted: Wanted) -> Start:
     last = view.latest(wanted.name)
     return Start(wanted, last.restarts + 1 if last else 0, last)
+
+
+def _backing_off(now: Situation, wanted: Wanted) -> Waiting | None:
+    """Return the wait of a container which ended a moment ago, in whichever sandbox."""
+    last, entry = now.view.latest(wanted.name), now.waits.get(wanted.name)
+    if last is None or last.state is not State.EXITED or entry is None:
+        return None
+    left = remaining(entry, last.finished_at, now.now)
+    if left <= 0:
+        return None
+    message = (
+        f"back-off {spoken(entry.delay)} restarting failed container={wanted.name} "
+        f"pod={described(now.pod)}"
+    )
+    return Waiting(wanted.name, CRASH_LOOP, message, now.now + left)
+
+
+def _soonest(waiting: Iterable[Waiting]) -> float:
+    return min((w.until for w in waiting), default=0.0)
 
 
 class _Steps:
@@ -239,7 +261,7 @@ class _Steps:
                 self._check_alive(wanted, last)
             elif last.state is State.EXITED:
                 if self.now.restarts(wanted, last):
-                    self._restart(wanted, last)
+                    self._start(wanted)
             else:
                 self._start_over(wanted, last)
 
@@ -257,7 +279,7 @@ class _Steps:
             remove=tuple(self.remove),
             start=tuple(self.start),
             waiting=tuple(self.waiting),
-            look_again=min((w.until for w in self.waiting), default=0.0),
+            look_again=_soonest(self.waiting),
         )
 
     @property
@@ -280,7 +302,7 @@ class _Steps:
             return True
         elif last.state is State.EXITED:
             if self.now.restarts(wanted, last):
-                self._restart(wanted, last)
+                self._start(wanted)
         elif last.state is not State.RUNNING:
             self._start_over(wanted, last)
         return False
@@ -292,7 +314,7 @@ class _Steps:
             self._check_alive(wanted, last)
             return wanted.name in self.now.verdicts.started
         elif last.state is State.EXITED:
-            self._restart(wanted, last)
+            self._start(wanted)
         else:
             self._start_over(wanted, last)
         return False
@@ -311,22 +333,12 @@ class _Steps:
             why += ", will be restarted"
         self.stop.append(Stop(running.id, name, why, probe))
 
-    def _restart(self, wanted: Wanted, last: ContainerView) -> None:
-        entry = self.now.waits.get(wanted.name)
-        left = remaining(entry, last.finished_at, self.now.now)
-        if left <= 0 or entry is None:
-            self._start(wanted)
-            return
-        message = (
-            f"back-off {spoken(entry.delay)} restarting failed container={wanted.name} "
-            f"pod={described(self.now.pod)}"
-        )
-        self.waiting.append(Waiting(wanted.name, CRASH_LOOP, message, self.now.now + left))
-
     def _start(self, wanted: Wanted) -> None:
         held = self.now.held.get(wanted.name)
         if held is not None and held.until > self.now.now:
             self.waiting.append(held)
+        elif (waiting := _backing_off(self.now, wanted)) is not None:
+            self.waiting.append(waiting)
         else:
             self.start.append(_start(self.now.view, wanted))
 

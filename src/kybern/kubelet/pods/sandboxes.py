@@ -169,6 +169,6 @@ async def end(tools: Tools, record: PodRecord) -> None:
     if tools.host_ports is not None:
         await tools.host_ports.close(record.uid)
     for sandbox in record.view.sandboxes:
-        if sandbox.ready:
+        if not sandbox.stopped:
             await tools.runtime.stop_sandbox(sandbox.id)
-            sandbox.ready = False
+            sandbox.ready, sandbox.stopped = False, True

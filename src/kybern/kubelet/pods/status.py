@@ -181,7 +181,7 @@ def phase(
 
 
 def _container_status(look: Look, wanted: Wanted, before: PodStatus) -> ContainerStatus:
-    old = _old(before, wanted.name)
+    old = status_of(before, wanted.name)
     current = look.view.latest(wanted.name)
     status = ContainerStatus(
         name=wanted.name,
@@ -262,8 +262,8 @@ def _terminated(look: Look, ended: ContainerView) -> ContainerStateTerminated:
         exitCode=ended.exit_code,
         reason=reason,
         message=ended.message or None,
-        startedAt=rfc3339(ended.started_at) if ended.started_at else None,
-        finishedAt=rfc3339(ended.finished_at) if ended.finished_at else None,
+        startedAt=rfc3339(ended.started_at),  # 1970 for one that could not be started
+        finishedAt=rfc3339(ended.finished_at),
         containerID=f"{look.runtime_name}://{ended.id}",
     )
 
@@ -324,7 +324,8 @@ def _pod_ips(look: Look) -> tuple[str, ...]:
     return ()
 
 
-def _old(before: PodStatus, name: str) -> ContainerStatus | None:
+def status_of(before: PodStatus, name: str) -> ContainerStatus | None:
+    """Return the status of a container, of whichever kind; None without one."""
     for group in (
         before.containerStatuses,
         before.initContainerStatuses,

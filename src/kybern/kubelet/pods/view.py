@@ -70,11 +70,15 @@ class ContainerView:
 
 @dataclass(slots=True)
 class SandboxView:
-    """One sandbox; `ips` is empty with host networking, and until it is known."""
+    """One sandbox; `ips` is empty with host networking, and until it is known.
+
+    One that died by itself is not `ready`, but still to be `stopped`: it holds its network.
+    """
 
     id: str
     attempt: int = 0
     ready: bool = True
+    stopped: bool = False
     created_at: float = 0.0
     ips: tuple[str, ...] = ()
     host_network: bool = False

@@ -31,7 +31,6 @@ CONTAINERD_EVENTS = "/containerd.services.events.v1.Events/Subscribe"
 TOPICS = {
     "/tasks/start": Happened.STARTED,
     "/tasks/exit": Happened.STOPPED,
-    "/tasks/oom": Happened.OUT_OF_MEMORY,
 }
 FILTERS = [f'topic=="{topic}",namespace==k8s.io' for topic in TOPICS]
 TYPES = {

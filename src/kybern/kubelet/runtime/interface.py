@@ -55,7 +55,6 @@ class Happened(enum.Enum):
 
     STARTED = "started"
     STOPPED = "stopped"
-    OUT_OF_MEMORY = "out of memory"
     RESYNC = "resync"  # events may have been missed: look at everything
 
 

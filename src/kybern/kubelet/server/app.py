@@ -13,6 +13,7 @@ from urllib.parse import unquote
 from kybern.api import codec
 from kybern.api.core.v1 import PodList
 from kybern.kubelet.pods.names import log_directory_name
+from kybern.kubelet.pods.status import status_of
 from kybern.kubelet.pods.view import State
 from kybern.kubelet.runtime.interface import RuntimeFailure
 from kybern.kubelet.runtime.messages import service as v
@@ -207,11 +208,13 @@ class KubeletServer:
     async def _attach(
         self, request: Request, namespace: str, pod: str, container: str
     ) -> AnyResponse:
-        container_id = self._running(namespace, pod, container)
+        view = self._view(namespace, pod, container)
+        if view is None:
+            raise Refused(404, f"container {container} not found in pod {pod}_{namespace}")
         streams = _streams(request)
         url = await self._runtime.attach_url(
             v.AttachRequest(
-                container_id, streams.stdin, streams.tty, streams.stdout,
+                view.id, streams.stdin, streams.tty, streams.stdout,
                 streams.stderr and not streams.tty,
             )
         )  # fmt: skip
@@ -233,16 +236,22 @@ class KubeletServer:
         return worker
 
     def _running(self, namespace: str, pod: str, container: str) -> str:
-        view = self._pod(namespace, pod).record.view.latest(container)
-        if view is None or view.state is not State.RUNNING:
+        view = self._view(namespace, pod, container)
+        if view is None:
             raise Refused(404, f'container not found ("{container}")')
         return view.id
+
+    def _view(self, namespace: str, pod: str, container: str) -> ContainerView | None:
+        """Return a container if it runs."""
+        view = self._pod(namespace, pod).record.view.latest(container)
+        return view if view is not None and view.state is State.RUNNING else None
 
 
 def _why_waiting(worker: PodWorker, name: str) -> str:
     record = worker.record
-    held = record.held.get(name)
-    reason = held.reason if held is not None else "ContainerCreating"
+    status = status_of(worker.status, name) if worker.status is not None else None
+    waiting = status.state.waiting if status is not None and status.state is not None else None
+    reason = (waiting.reason if waiting is not None else None) or "ContainerCreating"
     if reason in ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"):
         reason = "trying and failing to pull image"
     return f'container "{name}" in pod "{record.name}" is waiting to start: {reason}'

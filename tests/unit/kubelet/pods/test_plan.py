@@ -137,6 +137,18 @@ def test_a_dead_sandbox_is_replaced_and_everything_starts_anew() -> None:
     assert started(steps) == [("i1", 1)]
 
 
+def test_a_new_sandbox_does_not_shorten_the_wait() -> None:
+    waits = {"main": Waited(10.0, 60.0)}
+    failed = ran(finished_at=98.0, sandbox_id="old")
+    steps = decide(pod(), view(failed, sandbox=SandboxView("old", ready=False)), waits=waits)
+    assert (steps.new_sandbox, steps.start, steps.look_again) == (True, (), 108.0)
+    assert steps.waiting[0].reason == "CrashLoopBackOff"
+    steps = decide(pod(), view(failed, sandbox=SandboxView("sb", ips=("10.0.0.5",))), waits=waits)
+    assert (steps.start, steps.look_again) == ((), 108.0)
+    steps = decide(pod(), view(ran(finished_at=89.0, sandbox_id="old")), waits=waits)
+    assert started(steps) == [("main", 1)]
+
+
 def test_what_succeeded_is_not_run_again_in_a_new_sandbox() -> None:
     dead = SandboxView("sb", ready=False)
     the_pod = pod([{"name": "a"}, {"name": "b"}], restartPolicy="OnFailure")

@@ -111,6 +111,14 @@ def test_a_container_in_its_restart_wait() -> None:
     assert ended.containerID == "containerd://c1"
 
 
+def test_what_could_not_be_started_started_when_time_began() -> None:
+    never = ran(code=128, started_at=0.0)
+    [container] = look(pod(restartPolicy="Never"), view(never)).containerStatuses or []
+    assert container.state is not None
+    assert container.state.terminated is not None
+    assert container.state.terminated.startedAt == "1970-01-01T00:00:00Z"
+
+
 def test_the_try_before_is_the_last_state() -> None:
     now = runs(restarts=1, id="c2")
     [container] = look(pod(), view(ran(code=9, id="c1"), now)).containerStatuses or []
