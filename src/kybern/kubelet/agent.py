@@ -15,6 +15,7 @@ from kybern.client.events import Recorder
 from kybern.client.informer import Informers
 from kybern.kubelet.cgroups import Cgroups
 from kybern.kubelet.housekeeping import Housekeeping
+from kybern.kubelet.node import events as node_events
 from kybern.kubelet.node import facts, registration
 from kybern.kubelet.node.lease import Heartbeat
 from kybern.kubelet.node.status import NodeReporter
@@ -25,7 +26,7 @@ from kybern.kubelet.pods.reporting import Reporter
 from kybern.kubelet.pods.roster import Roster
 from kybern.kubelet.pods.service_env import service_variables, visible_services
 from kybern.kubelet.pods.survey import survey
-from kybern.kubelet.pods.tools import NodeIdentity, Tools
+from kybern.kubelet.pods.tools import NORMAL, NodeIdentity, Tools
 from kybern.kubelet.runtime.translate import NodeFacts
 from kybern.kubelet.server.app import KubeletServer
 from kybern.kubelet.tokens import Tokens
@@ -34,6 +35,7 @@ from kybern.lib import logs
 from kybern.lib.tasks import Tasks
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
     from kybern.client.rest import Client
@@ -112,8 +114,14 @@ class Kubelet:
         port = await self._server.start()
         runtime_version = f"{version.runtime_name}://{version.runtime_version}"
         base = registration.base_status(machine, config, runtime_version, tools.node.ips, port)
+
+        def tell(reason: str, message: str = "") -> None:
+            said = message or node_events.sentence(config.node_name, reason)
+            recorder.event(node_events.about(config.node_name), NORMAL, reason, said)
+
+        tell("Starting", "Starting kubelet.")
         node_reporter = NodeReporter(
-            config, self._client, runtime, clock, base, lambda: self._register(machine, base)
+            config, self._client, runtime, clock, base, lambda: self._register(machine, base), tell
         )
         node_reporter.registered(await self._register(machine, await node_reporter.current()))
         if node_reporter.ready:
@@ -123,7 +131,7 @@ class Kubelet:
         )
         tasks.spawn_forever(heartbeat.run, "heartbeat")
         tasks.spawn_forever(node_reporter.run, "node status")
-        nodes.on(add=self._saw_node, update=lambda _, node: self._saw_node(node))
+        nodes.on(add=self._saw_node, update=lambda old, new: self._saw_change(old, new, tell))
         await services.wait_synced()
         pods.on(add=roster.added, update=roster.updated, delete=roster.deleted)
         await pods.wait_synced()
@@ -197,6 +205,11 @@ class Kubelet:
 
     def _saw_node(self, node: Node) -> None:
         self.node = node
+
+    def _saw_change(self, before: Node, node: Node, tell: Callable[[str], None]) -> None:
+        self.node = node
+        for reason in node_events.of_spec(before, node):
+            tell(reason)
 
     def _uid(self) -> str:
         return (self.node.metadata.uid if self.node is not None else None) or ""

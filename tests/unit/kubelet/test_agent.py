@@ -68,6 +68,27 @@ def test_the_node_registers_and_keeps_its_lease(story: Any) -> None:
     story(tell)
 
 
+def test_what_happens_to_the_node_is_told(story: Any) -> None:
+    async def tell(it: NodeUnderTest) -> None:
+        said = await it.events("one")
+        assert said[0] == ("Normal", "Starting", "Starting kubelet.")
+        assert ("Normal", "NodeReady", "Node one status is now: NodeReady") in said
+        assert [reason for _, reason, _ in said] == [
+            "Starting", "NodeHasSufficientMemory", "NodeHasNoDiskPressure",
+            "NodeHasSufficientPID", "NodeReady",
+        ]  # fmt: skip
+        for unschedulable in (True, False):
+            await it.client.patch(Node, "one", "", {"spec": {"unschedulable": unschedulable}})
+            await it.settle()
+        it.runtime.network_ready = False
+        await it.settle(301)
+        assert [reason for _, reason, _ in (await it.events("one"))[5:]] == [
+            "NodeNotSchedulable", "NodeSchedulable", "NodeNotReady",
+        ]  # fmt: skip
+
+    story(tell)
+
+
 def test_a_node_without_network_is_not_ready_until_it_has_one(story: Any) -> None:
     async def tell(it: NodeUnderTest) -> None:
         it.runtime.network_ready = False

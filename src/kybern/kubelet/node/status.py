@@ -14,7 +14,7 @@ from kybern.api import codec
 from kybern.api.core.v1 import ContainerImage, Node, NodeStatus
 from kybern.api.errors import ApiError, NotFound
 from kybern.client.transport import Unreachable
-from kybern.kubelet.node import facts
+from kybern.kubelet.node import events, facts
 from kybern.kubelet.node.conditions import READY, Measured, node_conditions
 from kybern.kubelet.runtime.interface import RuntimeFailure
 from kybern.lib import logs
@@ -22,6 +22,7 @@ from kybern.lib import logs
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
+    from kybern.api.core.v1 import NodeCondition
     from kybern.client.rest import Client
     from kybern.kubelet.config import KubeletConfig
     from kybern.kubelet.runtime.interface import Runtime
@@ -44,15 +45,21 @@ class NodeReporter:
         clock: Clock,
         base: NodeStatus,
         reregister: Callable[[], Awaitable[Node]],
+        tell: Callable[[str], None],
     ) -> None:
-        """`base` is the part of the status that stays; `reregister` makes the Node again."""
+        """`base` is the part of the status that stays; `reregister` makes the Node again.
+
+        `tell` records an event about the node, whose reason it is given.
+        """
         self._config = config
         self._client = client
         self._runtime = runtime
         self._clock = clock
         self._base = base
         self._reregister = reregister
+        self._tell = tell
         self._sent: NodeStatus | None = None
+        self._told: list[NodeCondition] = []
         self._wake = asyncio.Event()
         self.ready = False
 
@@ -80,6 +87,9 @@ class NodeReporter:
             runtime = None
         before = (self._sent.conditions if self._sent else None) or ()
         status.conditions = node_conditions(measured, runtime, before, self._clock.now())
+        for reason in events.of_conditions(self._told, status.conditions):
+            self._tell(reason)
+        self._told = status.conditions
         self.ready = any(c.type == READY and c.status == "True" for c in status.conditions)
         return status
 
