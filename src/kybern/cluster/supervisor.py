@@ -25,6 +25,7 @@ PR_SET_PDEATHSIG = 1
 FIRST_DELAY, LAST_DELAY = 0.1, 10.0  # seconds between a death and the next start
 HEALTHY = 30.0  # seconds after which a death starts the delays anew
 GRACE = 20.0  # seconds between SIGTERM and SIGKILL
+SIGNALS = (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD)
 LOG_LIMIT = 32 << 20  # bytes; a longer log is moved to `.1` when its program starts
 
 
@@ -55,11 +56,14 @@ class Child:
         rotate(self.spec["log"])
         log = os.open(self.spec["log"], os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
         parent = os.getpid()
+        # A signal that reaches the child while it still has our handlers would be lost to it.
+        signal.pthread_sigmask(signal.SIG_BLOCK, SIGNALS)
         try:
             self.pid = os.fork()
             if self.pid == 0:
                 become(self.spec, log, parent)
         finally:
+            signal.pthread_sigmask(signal.SIG_UNBLOCK, SIGNALS)
             os.close(log)
 
     def died(self, status: int) -> None:
@@ -92,6 +96,9 @@ def become(spec: dict[str, Any], log: int, parent: int) -> None:
         ctypes.CDLL(None).prctl(PR_SET_PDEATHSIG, signal.SIGTERM)
         if os.getppid() != parent:  # it died before the kernel was told
             os._exit(1)
+        signal.set_wakeup_fd(-1)
+        for number in SIGNALS:
+            signal.signal(number, signal.SIG_DFL)
         signal.pthread_sigmask(signal.SIG_SETMASK, ())
         null = os.open(os.devnull, os.O_RDONLY)
         for source, target in ((null, 0), (log, 1), (log, 2)):
@@ -124,7 +131,7 @@ class Supervisor:
         self.wake, notify = os.pipe2(os.O_NONBLOCK | os.O_CLOEXEC)
         signal.set_wakeup_fd(notify)
         self.stopping = False
-        for number in (signal.SIGTERM, signal.SIGINT, signal.SIGCHLD):
+        for number in SIGNALS:
             signal.signal(number, lambda *_: None)
 
     def main(self) -> None:

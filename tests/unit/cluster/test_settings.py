@@ -1,0 +1,96 @@
+"""Settings: checked, kept, read again."""
+
+import stat
+
+import msgspec
+import pytest
+
+from kybern.cluster import settings as module
+from kybern.cluster.settings import Settings, SettingsError, load, save
+
+
+def make(**changes):
+    return Settings(data_dir="/data", **changes)
+
+
+def test_what_is_saved_is_loaded(tmp_path):
+    wanted = make(port=7443, token="a-long-token", slot=3, store="memory")
+    save(wanted, tmp_path / "cluster.json")
+    assert load(tmp_path / "cluster.json") == wanted
+
+
+def test_the_file_holds_the_token_and_is_the_owners_only(tmp_path):
+    path = tmp_path / "cluster.json"
+    save(make(), path)
+    save(make(token="a-long-token"), path)
+    assert stat.S_IMODE(path.stat().st_mode) == 0o600
+    assert [p.name for p in tmp_path.iterdir()] == ["cluster.json"]
+
+
+def test_a_failed_save_leaves_the_old_file(tmp_path, monkeypatch):
+    path = tmp_path / "cluster.json"
+    save(make(port=1), path)
+
+    def full(_descriptor):
+        raise OSError(28, "No space left on device")
+
+    monkeypatch.setattr(module.os, "fsync", full)
+    with pytest.raises(OSError, match="No space"):
+        save(make(port=2), path)
+    assert load(path).port == 1
+
+
+def test_no_file_means_no_cluster(tmp_path):
+    with pytest.raises(SettingsError, match=r"there is no cluster in .*start one with `kybern up`"):
+        load(tmp_path / "cluster.json")
+
+
+@pytest.mark.parametrize(
+    "text", ["", "{", "[]", '{"port": 1}', '{"data_dir": "/x", "port": "one"}', "\x00\xff"]
+)
+def test_a_damaged_file_is_said_to_be(tmp_path, text):
+    path = tmp_path / "cluster.json"
+    path.write_text(text, encoding="latin-1")
+    with pytest.raises(SettingsError, match=r"is damaged .*kybern down --purge"):
+        load(path)
+
+
+def test_a_file_of_a_later_version_with_more_in_it_is_read(tmp_path):
+    path = tmp_path / "cluster.json"
+    tree = msgspec.to_builtins(make(port=7443))
+    path.write_bytes(msgspec.json.encode({**tree, "something_new": 1}))
+    assert load(path).port == 7443
+
+
+def test_good_settings_have_no_problems():
+    assert make(store="sqlite", token="12345678").check() == []
+    assert make(store="memory").check() == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({"port": 0}, "--port 0 is not a port"),
+        ({"port": 65536}, "--port 65536"),
+        ({"port": -1}, "--port -1"),
+        ({"store": "etcd://10.0.0.1:2379"}, "--store etcd://10.0.0.1:2379 is not supported yet"),
+        ({"store": "sqlite:/elsewhere"}, "--store sqlite:/elsewhere"),
+        ({"store": "memory:x"}, "--store memory:x"),
+        ({"token": "short"}, "--token is too weak"),
+        ({"token": "with\nline break"}, "--token is too weak"),
+    ],
+)
+def test_each_problem_is_one_sentence(changes, words):
+    (problem,) = make(**changes).check()
+    assert problem.startswith(words)
+    assert problem.endswith(".")
+
+
+def test_several_problems_are_all_told():
+    assert len(make(port=0, store="x", token="y").check()) == 3
+
+
+def test_addresses_that_follow():
+    found = make(port=7443, service_cidr="10.98.0.0/16")
+    assert found.kubernetes_ip == "10.98.0.1"
+    assert found.server == "https://127.0.0.1:7443"
