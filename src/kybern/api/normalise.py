@@ -1,4 +1,4 @@
-"""Bring scalars to their one spelling: quantities, times.
+"""Bring scalars to their one spelling: quantities, times, bytes.
 
 In:   an object that msgspec has decoded.
 Out:  the same object, with `1000m` as `1` and any RFC 3339 time as UTC with whole seconds.
@@ -10,6 +10,7 @@ look at its metadata. They change in place: what was decoded is ours.
 
 from __future__ import annotations
 
+import base64
 import datetime
 import re
 from typing import TYPE_CHECKING, Any
@@ -28,6 +29,8 @@ _MICROS = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z").fullmatch
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)[Tt](\d\d):(\d\d):(\d\d)(?:\.(\d+))?([Zz]|[+-]\d\d:\d\d)"
 ).fullmatch
+
+_BASE64 = re.compile(r"[A-Za-z0-9+/]*").match
 
 
 def time(text: str) -> str:
@@ -72,7 +75,26 @@ def normalise(obj: Any) -> None:
         visit(obj)
 
 
-_CANON: dict[str, Canon] = {"Quantity": quantity.canonical, "Time": time, "MicroTime": micro_time}
+def base64_text(text: str) -> str:
+    """Return the bytes of a field as Go writes them; ValueError when it could not read them."""
+    try:
+        return base64.b64encode(base64.b64decode(text, validate=True)).decode()
+    except ValueError:
+        pass
+    if "\n" in text or "\r" in text:  # the one thing Go skips
+        return base64_text(text.replace("\n", "").replace("\r", ""))
+    good = _BASE64(text)
+    at = good.end() if good is not None else 0
+    at = at if at < len(text) and text[at] != "=" else at - at % 4
+    raise ValueError(f"illegal base64 data at input byte {at}")
+
+
+_CANON: dict[str, Canon] = {
+    "Quantity": quantity.canonical,
+    "Time": time,
+    "MicroTime": micro_time,
+    "bytes": base64_text,
+}
 _visitors: dict[type, Visit | None] = {}
 
 

@@ -82,7 +82,7 @@ class ApiServer:
         for path in (("", "v1", "events"), ("events.k8s.io", "v1", "events")):
             services.resources.find(*path).strategy.ttl = config.event_ttl
         self.rbac = services.rbac = Rbac()
-        self.node_authorizer = NodeAuthorizer()
+        self.node_authorizer = NodeAuthorizer(store)
         services.authorizer = Authorizers(self.node_authorizer, services.rbac)
         services.tokens = Tokens(config, store, clock)
         services.authenticator = Authenticators(

@@ -203,3 +203,18 @@ def test_only_get_and_post_lead_into_containers(method: str) -> None:
             assert answer.status == 405, answer.body
 
     serve(story)
+
+
+@pytest.mark.parametrize("text", ["YQ", "!!", "YQ==YQ=="])
+def test_a_secret_that_is_not_base64(text: str) -> None:
+    async def story(server: Server) -> None:
+        body = {"metadata": {"name": "s"}, "data": {"k": text}}
+        answer = await server.post(f"{DEFAULT}/secrets", body)
+        assert answer.status == 400
+        start = 'Secret in version "v1" cannot be handled as a Secret: illegal base64 data at input'
+        assert answer.message.startswith(start)
+        lines = {"metadata": {"name": "s"}, "data": {"k": "YWJj\nYWJj"}}
+        answer = await server.post(f"{DEFAULT}/secrets", lines)
+        assert answer.tree["data"] == {"k": "YWJjYWJj"}
+
+    serve(story)

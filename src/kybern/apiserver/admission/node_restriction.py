@@ -10,8 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from kybern.api import codec, errors
+from kybern.api.core.pod_references import references_of
 from kybern.api.core.pods import is_mirror
-from kybern.api.core.v1 import Pod
+from kybern.api.core.v1 import Node, Pod
 from kybern.apiserver.admission.looking import Lookup
 from kybern.apiserver.context import NODES
 from kybern.apiserver.registry.review import CREATE, DELETE, UPDATE
@@ -42,6 +43,7 @@ class NodeRestriction:
 
     def __init__(self, services: Services) -> None:
         self._pods = Lookup(services, Pod)
+        self._nodes = Lookup(services, Node)
         self._rules: dict[tuple[str, str], Callable[[Review, str], str]] = {
             ("pods", ""): self._pod,
             ("pods", "status"): self._pod_status,
@@ -51,6 +53,7 @@ class NodeRestriction:
             ("leases", ""): self._lease,
             ("csinodes", ""): self._own_name,
             ("serviceaccounts", "token"): self._token,
+            ("resourceslices", ""): self._slice,
         }
 
     def handles(self, group: str, plural: str, subresource: str, operation: str) -> bool:
@@ -77,7 +80,7 @@ class NodeRestriction:
                 )
             if pod.spec.nodeName != node:
                 return f'node "{node}" can only create pods with spec.nodeName {ITSELF}'
-            return _references(pod)
+            return self._owner(pod, node) or _references(pod, node)
         if review.operation == DELETE:
             if review.old.spec.nodeName != node:
                 return f'node "{node}" can only delete pods with spec.nodeName {ITSELF}'
@@ -92,6 +95,40 @@ class NodeRestriction:
             return f'node "{node}" can only update pod status for pods with spec.nodeName {ITSELF}'
         if not codec.equal(review.obj.metadata.labels, review.old.metadata.labels):
             return f'node "{node}" cannot update labels through pod status'
+        # They open claims to the node: see authz.node_index.
+        old, new = review.old.status, review.obj.status
+        if not codec.equal(new.resourceClaimStatuses, old.resourceClaimStatuses):
+            return f'node "{node}" cannot update resource claim statues'
+        return ""
+
+    def _owner(self, pod: Pod, node: str) -> str:
+        """Require that a mirror pod goes with its node."""
+        owners = pod.metadata.ownerReferences or []
+        can = f'node "{node}" can only create pods with'
+        if len(owners) > 1:
+            return f"{can} a single owner reference {ITSELF}"
+        if not owners or (owners[0].apiVersion, owners[0].kind, owners[0].name) != (
+            "v1", "Node", node,
+        ):  # fmt: skip
+            return f"{can} an owner reference {ITSELF}"
+        owner = owners[0]
+        if not owner.controller:
+            return f"{can} a controller owner reference {ITSELF}"
+        if owner.blockOwnerDeletion:
+            return f'node "{node}" must not set blockOwnerDeletion on an owner reference'
+        found = self._nodes.get(node)
+        uid = "" if found is None else found.metadata.uid
+        if not uid or owner.uid != uid:
+            return f"node {node} UID mismatch: expected {owner.uid} got {uid}"
+        return ""
+
+    def _slice(self, review: Review, node: str) -> str:
+        if review.operation == UPDATE:
+            return ""  # the authorizer has looked at it; its node cannot change
+        spec = (review.obj if review.operation == CREATE else review.old).spec
+        if spec.nodeName != node:
+            verb = "create" if review.operation == CREATE else "delete"
+            return f"can only {verb} ResourceSlice with the same NodeName as the requesting node"
         return ""
 
     def _eviction(self, review: Review, node: str) -> str:
@@ -132,10 +169,10 @@ class NodeRestriction:
 
     def _token(self, review: Review, node: str) -> str:
         ref = review.obj.spec.boundObjectRef
-        if ref is None:
+        if ref is None or ref.kind != "Pod" or ref.apiVersion not in (None, "", "v1"):
             return "node requested token not bound to a pod"
-        if ref.kind != "Pod":
-            return "node requested token not bound to a pod"
+        if not ref.uid:
+            return "node requested token with a pod binding without a uid"
         pod = self._pods.get(ref.name or "", review.namespace)
         if pod is None:
             return f'node requested token bound to a pod that does not exist: "{ref.name}"'
@@ -146,15 +183,21 @@ class NodeRestriction:
         return ""
 
 
-def _references(pod: Pod) -> str:
+def _references(pod: Pod, node: str) -> str:
+    """Refuse whatever refers to other objects: a kubelet could read what its pods refer to."""
+    can_not = f'node "{node}" can not create pods that reference'
     spec = pod.spec
     if spec.serviceAccountName:
-        return "a mirror pod can not reference a service account"
-    for volume in spec.volumes or ():
-        if volume.secret is not None or volume.configMap is not None:
-            return "a mirror pod can not reference secrets or configmaps"
-        if volume.persistentVolumeClaim is not None:
-            return "a mirror pod can not reference persistentvolumeclaims"
+        return f"{can_not} a service account"
+    plurals = {plural for plural, _, _ in references_of(pod)}
+    for plural in ("secrets", "configmaps", "persistentvolumeclaims"):
+        if plural in plurals:
+            return f"{can_not} {plural}"
+    projections = [p for v in spec.volumes or () if v.projected for p in v.projected.sources or ()]
+    if any(p.clusterTrustBundle is not None for p in projections):
+        return f"{can_not} clustertrustbundles"
+    if spec.resourceClaims or pod.status.resourceClaimStatuses:
+        return f"{can_not} resourceclaims"
     return ""
 
 

@@ -5,18 +5,22 @@ Out:  Allow, or NoOpinion with the reason.
 By:   authz.chain. The rules are upstream's node authorizer's (`plugin/pkg/auth/authorizer/node`).
 
 Which secrets, config maps, claims and accounts the pods of a node use is an index over pods; it
-follows the store. Admission (NodeRestriction) judges what kubelets write.
+follows the store. Objects that name a node or a claim are looked at when they are asked for.
+Admission (NodeRestriction) judges what kubelets write.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kybern.api import selectors
 from kybern.apiserver.authz.node_index import NodeIndex
-from kybern.apiserver.context import NO_OPINION, NODES, Verdict
+from kybern.apiserver.authz.node_places import Places
+from kybern.apiserver.context import NO_OPINION, NODES, RequestContext, Verdict
 
 if TYPE_CHECKING:
-    from kybern.apiserver.context import Attributes, RequestContext
+    from kybern.apiserver.context import Attributes
+    from kybern.store.objects import Store
 
 ALLOWED = Verdict(True)
 PREFIX = "system:node:"
@@ -41,15 +45,16 @@ OPEN: dict[tuple[str, str, str], frozenset[str]] = {
     ("node.k8s.io", "runtimeclasses", ""): READ,
     ("networking.k8s.io", "servicecidrs", ""): frozenset(("list", "watch")),
 }
-OWN_NODE_VERBS = frozenset(("get", "list", "watch", "create", "update", "patch"))
+WRITTEN_NODE_VERBS = frozenset(("create", "update", "patch"))
 OWN_NAMED = frozenset(("get", "create", "update", "patch", "delete"))
 
 
 class NodeAuthorizer:
     """Answers for the users of kubelets."""
 
-    def __init__(self) -> None:
+    def __init__(self, store: Store) -> None:
         self.index = NodeIndex()
+        self._places = Places(store)
 
     def authorize(self, asked: Attributes | RequestContext) -> Verdict:
         """Allow what a node's kubelet needs."""
@@ -64,75 +69,109 @@ class NodeAuthorizer:
         rule = RULES.get(key)
         if rule is None:
             return NO_OPINION
-        refusal = rule(self.index, node, asked)
+        refusal = rule(self, node, asked)
         return Verdict(None, refusal) if refusal else ALLOWED
 
+    def attached(self, node: str, name: str) -> bool:
+        """Say whether a volume attachment is about the node."""
+        return self._places.node_of("storage.k8s.io", "volumeattachments", name) == node
 
-def _pods(index: NodeIndex, node: str, asked: Any) -> str:
-    del index, node
-    return "" if asked.verb in READ or asked.verb in ("create", "delete") else _cannot(asked)
+    def published(self, node: str, name: str) -> bool:
+        """Say whether a resource slice is of the node."""
+        return self._places.node_of("resource.k8s.io", "resourceslices", name) == node
+
+    def claimed(self, node: str, name: str) -> bool:
+        """Say whether a pod on the node uses the claim that a volume is bound to."""
+        claim = self._places.claim_of(name)
+        return claim is not None and self.index.uses(node, "persistentvolumeclaims", *claim)
 
 
-def _nodes(index: NodeIndex, node: str, asked: Any) -> str:
-    del index
-    if asked.verb not in OWN_NODE_VERBS:
+def _pods(nodes: NodeAuthorizer, node: str, asked: Any) -> str:
+    if asked.verb in ("create", "delete"):
+        return ""  # mirror pods: NodeRestriction looks at them
+    if asked.verb not in READ:
         return _cannot(asked)
-    if asked.verb in ("get", "update", "patch") and asked.name and asked.name != node:
-        return f'node "{node}" cannot {asked.verb} node "{asked.name}"'
+    if asked.verb != "get" and _selects(asked, "spec.nodeName", node):
+        return ""
+    if asked.name:
+        found = nodes.index.runs(node, asked.namespace, asked.name)
+        return "" if found else _unrelated(node)
+    return "can only list/watch pods with spec.nodeName field selector"
+
+
+def _nodes(nodes: NodeAuthorizer, node: str, asked: Any) -> str:
+    del nodes
+    if asked.verb in WRITTEN_NODE_VERBS:
+        if asked.verb != "create" and asked.name != node:
+            return f'node "{node}" cannot {asked.verb} node "{asked.name}"'
+        return ""
+    if asked.verb not in READ:
+        return _cannot(asked)
+    if not asked.name:
+        return f"node '{node}' cannot read all nodes, only its own Node object"
+    if asked.name != node:
+        return f"node '{node}' cannot read '{asked.name}', only its own Node object"
     return ""
 
 
-def _needed(index: NodeIndex, node: str, asked: Any) -> str:
+def _needed(nodes: NodeAuthorizer, node: str, asked: Any) -> str:
     """Secrets, config maps and claims that pods on the node use."""
     if asked.verb not in READ or not asked.name:
         return "can only read resources of this type by name"
-    if index.uses(node, asked.plural, asked.namespace, asked.name):
+    if nodes.index.uses(node, asked.plural, asked.namespace, asked.name):
         return ""
-    return f"no relationship found between node '{node}' and this object"
+    return _unrelated(node)
 
 
-def _token(index: NodeIndex, node: str, asked: Any) -> str:
+def _token(nodes: NodeAuthorizer, node: str, asked: Any) -> str:
     if asked.verb != "create" or not asked.name:
         return "can only create tokens for individual service accounts"
-    if index.uses(node, "serviceaccounts", asked.namespace, asked.name):
+    if nodes.index.uses(node, "serviceaccounts", asked.namespace, asked.name):
         return ""
-    return f"no relationship found between node '{node}' and this object"
+    return _unrelated(node)
 
 
-def _account(index: NodeIndex, node: str, asked: Any) -> str:
+def _account(nodes: NodeAuthorizer, node: str, asked: Any) -> str:
     if asked.verb != "get":
         return "can only get individual resources of this type"
-    return _token_relation(index, node, asked)
+    return _token_relation(nodes, node, asked)
 
 
-def _token_relation(index: NodeIndex, node: str, asked: Any) -> str:
-    if index.uses(node, "serviceaccounts", asked.namespace, asked.name):
+def _token_relation(nodes: NodeAuthorizer, node: str, asked: Any) -> str:
+    if nodes.index.uses(node, "serviceaccounts", asked.namespace, asked.name):
         return ""
-    return f"no relationship found between node '{node}' and this object"
+    return _unrelated(node)
 
 
-def _volume(index: NodeIndex, node: str, asked: Any) -> str:
-    del index
-    return "" if asked.verb == "get" else f"node '{node}' can only get this resource"
+def _volume(nodes: NodeAuthorizer, node: str, asked: Any) -> str:
+    if asked.verb != "get":
+        return "can only get individual resources of this type"
+    return "" if nodes.claimed(node, asked.name) else _unrelated(node)
 
 
-def _claim_status(index: NodeIndex, node: str, asked: Any) -> str:
+def _attachment(nodes: NodeAuthorizer, node: str, asked: Any) -> str:
+    if asked.verb != "get":
+        return "can only get individual resources of this type"
+    return "" if nodes.attached(node, asked.name) else _unrelated(node)
+
+
+def _claim_status(nodes: NodeAuthorizer, node: str, asked: Any) -> str:
     if asked.verb not in ("get", "update", "patch"):
         return "can only get/update/patch this type"
-    if index.uses(node, "persistentvolumeclaims", asked.namespace, asked.name):
+    if nodes.index.uses(node, "persistentvolumeclaims", asked.namespace, asked.name):
         return ""
-    return f"no relationship found between node '{node}' and this object"
+    return _unrelated(node)
 
 
-def _lease(index: NodeIndex, node: str, asked: Any) -> str:
-    del index
+def _lease(nodes: NodeAuthorizer, node: str, asked: Any) -> str:
+    del nodes
     if asked.namespace != "kube-node-lease":
         return 'can only access leases in the "kube-node-lease" system namespace'
     return _own(node, asked)
 
 
-def _own_object(index: NodeIndex, node: str, asked: Any) -> str:
-    del index
+def _own_object(nodes: NodeAuthorizer, node: str, asked: Any) -> str:
+    del nodes
     return _own(node, asked)
 
 
@@ -144,18 +183,41 @@ def _own(node: str, asked: Any) -> str:
     return ""
 
 
-def _slices(index: NodeIndex, node: str, asked: Any) -> str:
-    del index, node
-    verbs = ("get", "create", "update", "patch", "delete", "list", "watch", "deletecollection")
-    return "" if asked.verb in verbs else _cannot(asked)
+def _slices(nodes: NodeAuthorizer, node: str, asked: Any) -> str:
+    if asked.verb == "create":
+        return ""  # NodeRestriction looks at what is in it
+    if asked.verb in ("list", "watch", "deletecollection"):
+        if _selects(asked, "spec.nodeName", node):
+            return ""
+        return (
+            "can only list/watch/deletecollection resourceslices with spec.nodeName field selector"
+        )
+    if asked.verb in ("get", "update", "patch", "delete"):
+        return "" if nodes.published(node, asked.name) else _unrelated(node)
+    return _cannot(asked)
 
 
-def _resource_claims(index: NodeIndex, node: str, asked: Any) -> str:
+def _resource_claims(nodes: NodeAuthorizer, node: str, asked: Any) -> str:
     if asked.verb != "get":
         return "can only get individual resources of this type"
-    if index.uses(node, "resourceclaims", asked.namespace, asked.name):
+    if nodes.index.uses(node, "resourceclaims", asked.namespace, asked.name):
         return ""
+    return _unrelated(node)
+
+
+def _unrelated(node: str) -> str:
     return f"no relationship found between node '{node}' and this object"
+
+
+def _selects(asked: Any, field: str, value: str) -> bool:
+    """Say whether a request is only about objects with this value in a field."""
+    if not isinstance(asked, RequestContext):
+        return False
+    try:
+        terms = selectors.parse_fields(asked.param("fieldSelector"))
+    except selectors.SelectorError:
+        return False  # the handler says what is wrong with it
+    return any(t.field == field and t.operator == "=" and t.value == value for t in terms)
 
 
 def _cannot(asked: Any) -> str:
@@ -172,7 +234,7 @@ RULES = {
     (CORE, "persistentvolumes", ""): _volume,
     (CORE, "serviceaccounts", "token"): _token,
     (CORE, "serviceaccounts", ""): _account,
-    ("storage.k8s.io", "volumeattachments", ""): _volume,
+    ("storage.k8s.io", "volumeattachments", ""): _attachment,
     ("storage.k8s.io", "csinodes", ""): _own_object,
     ("coordination.k8s.io", "leases", ""): _lease,
     ("resource.k8s.io", "resourceslices", ""): _slices,

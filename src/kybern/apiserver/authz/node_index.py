@@ -15,6 +15,8 @@ from typing import Any
 import msgspec
 
 from kybern.api import codec
+from kybern.api.core.pod_references import references_of
+from kybern.api.core.pods import is_mirror
 from kybern.api.core.v1 import Pod
 
 PODS = "/registry/pods/"
@@ -46,10 +48,14 @@ class NodeIndex:
         for key, entry in self._pods.get(node, {}).items():
             references = used.get(key)
             if references is None:
-                references = used[key] = references_of(codec.decode(entry.held, Pod))
+                references = used[key] = _opened_by(codec.decode(entry.held, Pod))
             if wanted in references:
                 return True
         return False
+
+    def runs(self, node: str, namespace: str, name: str) -> bool:
+        """Say whether a pod is on the node."""
+        return self._nodes.get(f"{PODS}{namespace}/{name}") == node
 
     def set(self, entry: Any) -> None:
         """Take in a pod as it is now."""
@@ -96,54 +102,6 @@ class NodeIndex:
             watcher.close()
 
 
-def references_of(pod: Pod) -> set[tuple[str, str, str]]:
-    """Return what a pod refers to, as (plural, namespace, name)."""
-    namespace = pod.metadata.namespace or ""
-    found: set[tuple[str, str]] = {("serviceaccounts", pod.spec.serviceAccountName or "default")}
-    found |= {("secrets", r.name or "") for r in pod.spec.imagePullSecrets or ()}
-    spec = pod.spec
-    for container in [
-        *(spec.containers or ()), *(spec.initContainers or ()), *(spec.ephemeralContainers or ())
-    ]:  # fmt: skip
-        found |= _of_environment(container)
-    for volume in pod.spec.volumes or ():
-        found |= _of_volume(volume)
-    for status in pod.status.resourceClaimStatuses or ():
-        found.add(("resourceclaims", status.resourceClaimName or ""))
-    return {(plural, namespace, name) for plural, name in found if name}
-
-
-def _of_environment(container: Any) -> set[tuple[str, str]]:
-    found = set()
-    for source in container.envFrom or ():
-        if source.secretRef is not None:
-            found.add(("secrets", source.secretRef.name or ""))
-        if source.configMapRef is not None:
-            found.add(("configmaps", source.configMapRef.name or ""))
-    for variable in container.env or ():
-        source = variable.valueFrom
-        if source is None:
-            continue
-        if source.secretKeyRef is not None:
-            found.add(("secrets", source.secretKeyRef.name or ""))
-        if source.configMapKeyRef is not None:
-            found.add(("configmaps", source.configMapKeyRef.name or ""))
-    return found
-
-
-def _of_volume(volume: Any) -> set[tuple[str, str]]:
-    found = set()
-    if volume.secret is not None:
-        found.add(("secrets", volume.secret.secretName or ""))
-    if volume.configMap is not None:
-        found.add(("configmaps", volume.configMap.name or ""))
-    if volume.persistentVolumeClaim is not None:
-        found.add(("persistentvolumeclaims", volume.persistentVolumeClaim.claimName))
-    if volume.csi is not None and volume.csi.nodePublishSecretRef is not None:
-        found.add(("secrets", volume.csi.nodePublishSecretRef.name or ""))
-    for source in (volume.projected.sources or ()) if volume.projected is not None else ():
-        if source.secret is not None:
-            found.add(("secrets", source.secret.name or ""))
-        if source.configMap is not None:
-            found.add(("configmaps", source.configMap.name or ""))
-    return found
+def _opened_by(pod: Pod) -> set[tuple[str, str, str]]:
+    # Kubelets write mirror pods themselves: those must not open anything to them.
+    return set() if is_mirror(pod) else references_of(pod)

@@ -118,7 +118,12 @@ def test_tokens_for_pods_of_its_own() -> None:
     ("method", "path", "allowed"),
     [
         ("GET", "/api/v1/services", True),
-        ("GET", "/api/v1/nodes", True),
+        ("GET", "/api/v1/nodes", False),
+        ("GET", "/api/v1/nodes?fieldSelector=metadata.name%3Dn2", False),
+        ("GET", "/api/v1/pods", False),
+        ("GET", "/api/v1/pods?fieldSelector=spec.nodeName%3Dn1", True),
+        ("GET", "/api/v1/pods?fieldSelector=spec.nodeName%3Dn2", False),
+        ("GET", "/api/v1/pods?fieldSelector=spec.nodeName!%3Dn1", False),
         ("GET", "/apis/node.k8s.io/v1/runtimeclasses", True),
         ("GET", "/api/v1/namespaces", False),
         ("GET", "/apis/apps/v1/deployments", False),
@@ -131,5 +136,150 @@ def test_the_rest(method: str, path: str, allowed: bool) -> None:
         async with Server() as server:
             answer = await server.call(method, path, user=N1)
             assert (answer.status == 200) is allowed
+
+    asyncio.run(story())
+
+
+def test_only_its_own_node_and_pods_can_be_read() -> None:
+    async def story() -> None:
+        async with Server() as server:
+            await server.post("/api/v1/nodes", {"metadata": {"name": "n1"}}, user=N1)
+            await server.post(PODS, pod("p", nodeName="n1"))
+            await server.settle()
+            for path in ("/api/v1/nodes/n1", f"{PODS}/p"):
+                assert (await server.get(path, user=N1)).status == 200, path
+                assert (await server.get(path, user=N2)).status == 403, path
+            own = "/api/v1/nodes?fieldSelector=metadata.name%3Dn1"
+            assert (await server.get(own, user=N1)).status == 200
+
+    asyncio.run(story())
+
+
+def mirror(name: str, uid: str, **spec: object) -> dict:
+    owner = {"apiVersion": "v1", "kind": "Node", "name": "n1", "uid": uid, "controller": True}
+    made = pod(name, nodeName="n1", **spec)
+    made["metadata"]["annotations"] = {"kubernetes.io/config.mirror": "x"}
+    made["metadata"]["ownerReferences"] = [owner]
+    return made
+
+
+SECRET_KEY = {"name": "X", "valueFrom": {"secretKeyRef": {"name": "s", "key": "k"}}}
+
+
+@pytest.mark.parametrize(
+    ("spec", "why"),
+    [
+        ({"containers": [{"name": "c", "image": "i", "env": [SECRET_KEY]}]}, "secrets"),
+        (
+            {
+                "containers": [
+                    {"name": "c", "image": "i", "envFrom": [{"secretRef": {"name": "s"}}]}
+                ]
+            },
+            "secrets",
+        ),
+        ({"imagePullSecrets": [{"name": "s"}]}, "secrets"),
+        (
+            {"volumes": [{"name": "v", "projected": {"sources": [{"configMap": {"name": "m"}}]}}]},
+            "configmaps",
+        ),
+        ({"volumes": [{"name": "v", "secret": {"secretName": "s"}}]}, "secret"),
+        (
+            {"volumes": [{"name": "v", "persistentVolumeClaim": {"claimName": "c"}}]},
+            "persistentvolumeclaims",
+        ),
+    ],
+)
+def test_a_mirror_pod_opens_nothing_to_its_node(spec: dict, why: str) -> None:
+    async def story() -> None:
+        async with Server() as server:
+            node = await server.post("/api/v1/nodes", {"metadata": {"name": "n1"}}, user=N1)
+            uid = node.tree["metadata"]["uid"]
+            await server.post(f"{DEFAULT}/secrets", {"metadata": {"name": "s"}})
+            refused = await server.post(PODS, mirror("m", uid, **spec), user=N1)
+            assert refused.status == 403, refused.body
+            assert why in refused.message
+            await server.settle()
+            assert (await server.get(f"{DEFAULT}/secrets/s", user=N1)).status == 403
+
+    asyncio.run(story())
+
+
+def test_a_mirror_pod_belongs_to_its_node() -> None:
+    async def story() -> None:
+        async with Server() as server:
+            node = await server.post("/api/v1/nodes", {"metadata": {"name": "n1"}}, user=N1)
+            uid = node.tree["metadata"]["uid"]
+            for change, why in (
+                ({"ownerReferences": []}, "an owner reference set to itself"),
+                ({"uid": "other"}, "UID mismatch"),
+                ({"controller": False}, "a controller owner reference set to itself"),
+                ({"blockOwnerDeletion": True}, "must not set blockOwnerDeletion"),
+                ({"name": "n2"}, "an owner reference set to itself"),
+            ):
+                made = mirror("m", uid)
+                if "ownerReferences" in change:
+                    made["metadata"]["ownerReferences"] = []
+                else:
+                    made["metadata"]["ownerReferences"][0].update(change)
+                refused = await server.post(PODS, made, user=N1)
+                assert refused.status == 403, refused.body
+                assert why in refused.message
+            assert (await server.post(PODS, mirror("m", uid), user=N1)).status == 201
+
+    asyncio.run(story())
+
+
+def test_a_node_does_not_open_claims_to_itself() -> None:
+    async def story() -> None:
+        async with Server() as server:
+            await server.post(PODS, pod("p", nodeName="n1"))
+            await server.settle()
+            claims = {"resourceClaimStatuses": [{"name": "c", "resourceClaimName": "theirs"}]}
+            refused = await server.patch(f"{PODS}/p/status", {"status": claims}, user=N1)
+            assert refused.status == 403
+            assert "cannot update resource claim" in refused.message
+
+    asyncio.run(story())
+
+
+def test_slices_attachments_and_volumes_of_its_own() -> None:
+    def slice_of(node: str) -> dict:
+        pool = {"name": node, "generation": 1, "resourceSliceCount": 1}
+        spec = {"driver": "d.example.com", "nodeName": node, "pool": pool, "devices": []}
+        return {"metadata": {"name": f"slice-{node}"}, "spec": spec}
+
+    async def story() -> None:
+        async with Server() as server:
+            slices = "/apis/resource.k8s.io/v1/resourceslices"
+            assert (await server.post(slices, slice_of("n1"), user=N2)).status == 403
+            assert (await server.post(slices, slice_of("n1"), user=N1)).status == 201
+            for method in ("GET", "DELETE"):
+                path = f"{slices}/slice-n1"
+                assert (await server.call(method, path, user=N2)).status == 403, method
+            assert (await server.delete(slices, user=N2)).status == 403
+            own = f"{slices}?fieldSelector=spec.nodeName%3Dn1"
+            assert (await server.get(own, user=N1)).status == 200
+            assert (await server.get(own, user=N2)).status == 403
+
+            attachments = "/apis/storage.k8s.io/v1/volumeattachments"
+            spec = {"attacher": "a", "nodeName": "n1", "source": {"persistentVolumeName": "v"}}
+            made = await server.post(attachments, {"metadata": {"name": "a"}, "spec": spec})
+            assert made.status == 201, made.body
+            assert (await server.get(f"{attachments}/a", user=N1)).status == 200
+            assert (await server.get(f"{attachments}/a", user=N2)).status == 403
+
+            volume = {
+                "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"],
+                "hostPath": {"path": "/x"}, "claimRef": {"namespace": "default", "name": "c"},
+            }  # fmt: skip
+            path = "/api/v1/persistentvolumes"
+            made = await server.post(path, {"metadata": {"name": "v"}, "spec": volume})
+            assert made.status == 201, made.body
+            claim = [{"name": "d", "persistentVolumeClaim": {"claimName": "c"}}]
+            await server.post(PODS, pod("p", nodeName="n1", volumes=claim))
+            await server.settle()
+            assert (await server.get(f"{path}/v", user=N1)).status == 200
+            assert (await server.get(f"{path}/v", user=N2)).status == 403
 
     asyncio.run(story())
