@@ -9,9 +9,10 @@ Documents are made when first asked for and kept as bytes until the set of resou
 
 from __future__ import annotations
 
+import platform
 from typing import TYPE_CHECKING, Any
 
-from kybern.api import codec
+from kybern.api import codec, release
 from kybern.apiserver.accept import JSON
 from kybern.apiserver.answers import NO_CACHE, json_response, text_response
 from kybern.apiserver.discovery import AGGREGATED, Discovery, served
@@ -26,10 +27,11 @@ if TYPE_CHECKING:
 
     Tree = dict[str, Any]
 
+ARCHITECTURE = {"x86_64": "amd64", "aarch64": "arm64"}.get(platform.machine(), platform.machine())
 VERSION = {
-    "major": "1", "minor": "36", "gitVersion": "v1.36.0+kybern", "gitCommit": "",
+    "major": "1", "minor": "36", "gitVersion": release.GIT_VERSION, "gitCommit": "",
     "gitTreeState": "clean", "buildDate": "2026-01-01T00:00:00Z", "goVersion": "python",
-    "compiler": "cpython", "platform": "linux/amd64", "emulationMajor": "1",
+    "compiler": "cpython", "platform": f"linux/{ARCHITECTURE}", "emulationMajor": "1",
     "emulationMinor": "36", "minCompatibilityMajor": "1", "minCompatibilityMinor": "35",
 }  # fmt: skip
 OPENAPI_V2_PROTOBUF = "application/com.github.proto-openapi.spec.v2@v1.0+protobuf"

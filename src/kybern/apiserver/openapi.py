@@ -15,7 +15,7 @@ import zlib
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kybern.api import codec
+from kybern.api import codec, release
 from kybern.apiserver import openapi_paths
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ _PREFIXES = {
     "apiregistration": "io.k8s.kube-aggregator.pkg.apis.apiregistration",
 }
 _V2, _V3 = "#/definitions/", "#/components/schemas/"
-_INFO = {"title": "Kubernetes", "version": "v1.36.0"}
+_INFO = {"title": "Kubernetes", "version": release.KUBERNETES}
 
 
 class MissingSchemasError(Exception):

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from kybern.api import quantity
+from kybern.api import quantity, release
 from kybern.api.core.v1 import (
     DaemonEndpoint,
     Node,
@@ -35,7 +35,6 @@ if TYPE_CHECKING:
     from kybern.lib.clock import Clock
 
 log = logs.get("kubelet.node")
-VERSION = "v1.36.2"
 RETRY = Backoff(initial=0.1, factor=2.0, cap=7.0)
 
 
@@ -108,7 +107,7 @@ def base_status(
             kernelVersion=machine.kernel,
             osImage=machine.os_image,
             containerRuntimeVersion=runtime,
-            kubeletVersion=VERSION,
+            kubeletVersion=release.GIT_VERSION,
             kubeProxyVersion="",
             operatingSystem="linux",
             architecture=machine.architecture,
