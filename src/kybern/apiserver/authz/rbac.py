@@ -158,6 +158,8 @@ class Rbac:
                     missing.append(f'{kind}.{GROUP} "{ref.name}" not found')
                     continue
                 rules += self._compile(role_key)
+            if len(self._rules) >= KEPT:
+                self._rules.clear()
             found = self._rules[key] = (rules, missing)
         return found
 

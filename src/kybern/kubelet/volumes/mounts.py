@@ -14,7 +14,7 @@ from pathlib import Path
 
 MS_RDONLY, MS_NOSUID, MS_NODEV, MS_NOEXEC, MS_REMOUNT = 1, 2, 4, 8, 32
 MS_BIND, MS_REC, MS_PRIVATE, MS_SHARED = 4096, 16384, 1 << 18, 1 << 20
-MNT_DETACH = 2
+MNT_DETACH, UMOUNT_NOFOLLOW = 2, 8
 
 
 @functools.cache
@@ -43,7 +43,8 @@ def unmount(target: str, *, lazily: bool = True) -> None:
     Raises:
         OSError: the kernel refused for another reason than "not mounted".
     """
-    code = _libc().umount2(os.fsencode(target), ctypes.c_int(MNT_DETACH if lazily else 0))
+    flags = UMOUNT_NOFOLLOW | (MNT_DETACH if lazily else 0)
+    code = _libc().umount2(os.fsencode(target), ctypes.c_int(flags))
     if code != 0:
         errno = ctypes.get_errno()
         if errno not in (22, 2):  # EINVAL: not a mount point; ENOENT: already gone

@@ -11,7 +11,9 @@ path is walked with descriptors that do not follow links, and the descriptor is 
 from __future__ import annotations
 
 import contextlib
+import errno
 import os
+import stat
 from typing import TYPE_CHECKING
 
 from kybern.kubelet.volumes import mounts
@@ -56,6 +58,11 @@ def _open_inside(root: str, relative: str) -> int:
         finally:
             os.close(handle)
         handle = inner
+        # With O_PATH the last part would be opened even if it is a link, and mounting it would
+        # follow that: a container may have put it there since the path was looked at.
+        if stat.S_ISLNK(os.fstat(handle).st_mode):
+            os.close(handle)
+            raise OSError(errno.ELOOP, os.strerror(errno.ELOOP))
     return handle
 
 
@@ -64,10 +71,13 @@ def _make_directories(root: str, relative: str) -> None:
     handle = os.open(root, os.O_PATH | os.O_DIRECTORY)
     for part in relative.split("/"):
         try:
+            made = False
             with contextlib.suppress(FileExistsError):
                 os.mkdir(part, mode, dir_fd=handle)
+                made = True
             inner = os.open(part, os.O_RDONLY | os.O_NOFOLLOW | os.O_DIRECTORY, dir_fd=handle)
-            os.fchmod(inner, mode)
+            if made:  # the kernel has taken the umask off
+                os.fchmod(inner, mode)
         finally:
             os.close(handle)
         handle = inner

@@ -6,6 +6,9 @@ import asyncio
 
 from tests.unit.apiserver.harness import DEFAULT, PODS, Identity, Server, config_map
 
+from kybern.apiserver.authz import rbac as rbac_module
+from kybern.apiserver.context import Attributes, User
+
 GROUP = "rbac.authorization.k8s.io"
 RBAC = f"/apis/{GROUP}/v1"
 REVIEWS = "/apis/authorization.k8s.io/v1"
@@ -274,5 +277,18 @@ def test_following_again_forgets_what_went_in_between() -> None:
             assert (await server.get(PODS, user=JOE)).status == 403
             assert (await server.get(f"{DEFAULT}/secrets/x", user=JOE)).status == 403
             assert (await server.get("/api", user=JOE)).status == 200
+
+    asyncio.run(story())
+
+
+def test_what_is_kept_does_not_grow_with_what_is_asked() -> None:
+    async def story() -> None:
+        async with Server() as server:
+            rbac = server.api.rbac
+            for number in range(rbac_module.KEPT + 10):
+                asked = Attributes(User("joe"), "list", plural="pods", namespace=f"n{number}")
+                rbac.authorize(asked)
+            assert len(rbac._rules) <= rbac_module.KEPT
+            assert len(rbac._decisions) <= rbac_module.KEPT
 
     asyncio.run(story())

@@ -14,7 +14,7 @@ from kybern.api.core.v1 import ConfigMap, ConfigMapVolumeSource, KeyToPath, Proj
 from kybern.api.core.v1 import Secret as SecretObject
 from kybern.kubelet.pods.environment import ConfigProblem, Reference
 from kybern.kubelet.pods.field_values import Facts
-from kybern.kubelet.volumes import atomic, empty_dir, host_path, sub_path
+from kybern.kubelet.volumes import atomic, empty_dir, host_path, mounts, sub_path
 from kybern.kubelet.volumes.config_map import config_map_files
 from kybern.kubelet.volumes.content import Entry, VolumeProblem
 from kybern.kubelet.volumes.downward_api import downward_files
@@ -237,3 +237,33 @@ def test_links_in_a_volume_do_not_lead_out_of_it(tmp_path: Path) -> None:
     (volume / "evil").symlink_to("/etc")
     with pytest.raises(VolumeProblem, match="leads out of the volume"):
         sub_path.bind(str(volume), "evil/x", tmp_path / "place")
+
+
+def test_a_link_put_there_between_the_look_and_the_mount(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume, place = tmp_path / "v", tmp_path / "place"
+    (volume / "part").mkdir(parents=True)
+    is_there = os.path.lexists
+
+    def swap(path: str) -> bool:  # what a container can do at this very moment
+        (volume / "part").rename(volume / "old")
+        (volume / "part").symlink_to("/etc")
+        return is_there(path)
+
+    monkeypatch.setattr(os.path, "lexists", swap)
+    with pytest.raises(VolumeProblem, match="symbolic links"):
+        sub_path.bind(str(volume), "part", place)
+    assert not place.exists()
+
+
+def test_making_a_part_changes_no_mode_of_what_was_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    volume = tmp_path / "v"
+    (volume / "private").mkdir(parents=True, mode=0o700)
+    volume.chmod(0o777)
+    monkeypatch.setattr(mounts, "mount", lambda *_: None)
+    sub_path.bind(str(volume), "private/new", tmp_path / "place")
+    assert (volume / "private").stat().st_mode & 0o777 == 0o700
+    assert (volume / "private" / "new").stat().st_mode & 0o777 == 0o777
