@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import http.client
 import json
+import socket
 import ssl
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -42,6 +43,12 @@ def connect(
     context = ssl.create_default_context(cafile=str(directory.pki / "ca.crt"))
     context.load_cert_chain(directory.pki / "admin.crt", directory.pki / "admin.key")
     return http.client.HTTPSConnection("127.0.0.1", settings.port, timeout=timeout, context=context)
+
+
+def listens(settings: Settings) -> bool:
+    """Whether anybody takes connections on the port: cheaper to ask than with TLS."""
+    with socket.socket(socket.AF_INET, socket.SOCK_STREAM) as probe:
+        return probe.connect_ex(("127.0.0.1", settings.port)) == 0
 
 
 def get(directory: Directory, settings: Settings, path: str, timeout: float = 5.0) -> Answer:

@@ -134,7 +134,7 @@ def main(load_image: Loader) -> None:
             the command line does not.
     """
     try:
-        app(obj=load_image)
+        app(prog_name="kybern", obj=load_image)
     except Failed as failure:
         sys.stderr.write(f"kybern: {failure}\n")
         raise SystemExit(1) from None

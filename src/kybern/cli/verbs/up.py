@@ -133,6 +133,8 @@ def _wait_server(directory: Directory, chosen: Settings) -> None:
 
     def ready() -> bool:
         _check_processes(directory)
+        if not api.listens(chosen):
+            return False
         try:
             answer = api.get(directory, chosen, "/readyz", timeout=2.0)
         except OSError as error:

@@ -1,0 +1,215 @@
+"""`kybern up`: what is checked and written before anything runs, and how waiting fails."""
+
+import json
+import socket
+from types import SimpleNamespace
+
+import pytest
+
+from kybern.cli import api
+from kybern.cli.errors import Failed
+from kybern.cli.verbs import up
+from kybern.cluster import processes
+from kybern.cluster import settings as settings_file
+from kybern.cluster.directory import Directory
+
+
+@pytest.fixture
+def started(monkeypatch):
+    """Take the place of the supervisor; return what it was asked to start."""
+    asked = []
+    monkeypatch.setattr(up.processes, "start", lambda *plan: asked.append(plan))
+    monkeypatch.setattr(up.processes, "stop", lambda directory: asked.append("stop"))
+    monkeypatch.setattr(up, "_wait_server", lambda *_: None)
+    monkeypatch.setattr(up, "_wait_node", lambda *_: None)
+    return asked
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    monkeypatch.setattr(up.prerequisites, "missing", lambda **_: [])
+    monkeypatch.setattr(up.slots, "claim", lambda root: 2)
+    monkeypatch.setattr(up.slots, "host_name", lambda: "box")
+    monkeypatch.setattr(up.slots, "node_address", lambda: "10.1.2.3")
+
+
+def free_port():
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return probe.getsockname()[1]
+
+
+def test_a_control_plane_alone(kybern, started, tmp_path):
+    root = tmp_path / "data"
+    port = free_port()
+    done = kybern("up", "--control-plane-only", "--data-dir", root, "--port", port,
+                  "--token", "a-long-token", "--store", "memory")  # fmt: skip
+    assert done.code == 0, done.err
+    assert done.out == f"export KUBECONFIG={root}/admin.kubeconfig\n"
+    directory = Directory(root)
+    chosen = settings_file.load(directory.settings)
+    assert (chosen.port, chosen.token, chosen.store) == (port, "a-long-token", "memory")
+    assert chosen.control_plane_only
+    assert directory.admin_kubeconfig.exists()
+    ((_, programs, cleanup),) = started
+    assert [program.name for program in programs] == ["control-plane"]
+    assert cleanup is None
+
+
+@pytest.mark.usefixtures("machine")
+def test_a_node_gets_a_slot_a_name_and_an_address(kybern, started, tmp_path):
+    done = kybern("up", "--data-dir", tmp_path / "data", "--port", free_port())
+    assert done.code == 0, done.err
+    chosen = settings_file.load(tmp_path / "data/cluster.json")
+    assert (chosen.slot, chosen.service_cidr, chosen.bridge) == (2, "10.98.0.0/16", "kybern2")
+    assert (chosen.node_name, chosen.node_ip) == ("box", "10.1.2.3")
+    assert [p.name for p in started[0][1]] == ["containerd", "control-plane", "node"]
+
+
+@pytest.mark.usefixtures("machine", "started")
+def test_the_node_keeps_its_name_when_the_machine_changes_its_own(kybern, tmp_path, monkeypatch):
+    words = ("up", "--data-dir", tmp_path / "data", "--port", free_port())
+    kybern(*words)
+    monkeypatch.setattr(up.slots, "host_name", lambda: "renamed")
+    kybern(*words)
+    assert settings_file.load(tmp_path / "data/cluster.json").node_name == "box"
+
+
+def test_a_running_cluster_is_left_alone(kybern, started, running):
+    done = kybern("up", "--data-dir", running.root)
+    assert done.code == 0
+    assert "running already; nothing to do" in done.err
+    assert "export KUBECONFIG=" in done.out
+    assert started == []
+
+
+@pytest.mark.parametrize(
+    ("words", "said"),
+    [
+        (("--port", "0"), "--port 0 is not a port"),
+        (("--store", "etcd://x:2379"), "not supported yet"),
+        (("--token", "short"), "--token is too weak"),
+        (("--nodes", "2"), "several nodes"),
+    ],
+)
+def test_wrong_flags_are_2_and_leave_nothing(kybern, started, tmp_path, words, said):
+    done = kybern("up", "--control-plane-only", "--data-dir", tmp_path / "data", *words)
+    assert done.code == 2
+    assert said in " ".join(done.err.replace("│", " ").split())
+    assert started == []
+    assert not (tmp_path / "data").exists()
+
+
+def test_a_taken_port_is_one_sentence(kybern, started, tmp_path):
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        done = kybern("up", "--control-plane-only", "--data-dir", tmp_path / "data", "--port", port)
+    assert done.code == 1
+    assert f"port {port} is taken by another program" in done.err
+    assert "--port" in done.err
+    assert started == []
+
+
+def test_what_the_machine_lacks_is_one_sentence(kybern, started, tmp_path, monkeypatch):
+    monkeypatch.setattr(up.prerequisites, "missing", lambda **_: ["this machine lacks everything."])
+    done = kybern("up", "--data-dir", tmp_path / "data")
+    assert (done.code, done.err) == (1, "kybern: this machine lacks everything.\n")
+    assert started == []
+
+
+def test_damaged_settings_are_one_sentence(kybern, started, directory):
+    directory.settings.write_text("{")
+    done = kybern("up", "--control-plane-only", "--data-dir", directory.root)
+    assert done.code == 1
+    assert "is damaged" in done.err
+    assert "--purge" in done.err
+    assert started == []
+
+
+def test_a_damaged_authority_is_one_sentence(kybern, started, directory):
+    (directory.pki / "ca.key").write_text("x")
+    done = kybern("up", "--control-plane-only", "--data-dir", directory.root, "--port", free_port())
+    assert done.code == 1
+    assert "authority" in done.err
+    assert started == []
+
+
+def test_a_directory_that_cannot_be_made_is_one_sentence(kybern, started, tmp_path):
+    (tmp_path / "file").touch()
+    root = tmp_path / "file/data"
+    done = kybern("up", "--control-plane-only", "--data-dir", root, "--port", free_port())
+    assert done.code == 1
+    assert "Not a directory" in done.err
+    assert started == []
+
+
+def test_what_was_started_is_stopped_when_waiting_fails(kybern, started, tmp_path, monkeypatch):
+    def fail(*_):
+        raise Failed("it does not answer.")
+
+    monkeypatch.setattr(up, "_wait_server", fail)
+    done = kybern("up", "--control-plane-only", "--data-dir", tmp_path / "data",
+                  "--port", free_port())  # fmt: skip
+    assert (done.code, started[-1]) == (1, "stop")
+    assert done.err.endswith("kybern: it does not answer.\n")
+
+
+def test_a_supervisor_that_does_not_start_is_one_sentence(kybern, monkeypatch, tmp_path):
+    def fail(*_):
+        raise processes.StartError("the supervisor does not start: no memory.")
+
+    monkeypatch.setattr(up.processes, "start", fail)
+    done = kybern("up", "--control-plane-only", "--data-dir", tmp_path / "data",
+                  "--port", free_port())  # fmt: skip
+    assert done.code == 1
+    assert done.err.endswith("kybern: the supervisor does not start: no memory.\n")
+
+
+def test_a_program_that_dies_at_once_ends_the_waiting(running, monkeypatch):
+    state = json.loads(running.state.read_text())
+    state["children"][0] |= {"restarts": 1, "lastExit": "exit code 1"}
+    running.state.write_text(json.dumps(state))
+    chosen = settings_file.load(running.settings)
+    with pytest.raises(Failed, match="control-plane does not start: it ended with exit code 1"):
+        up._wait_server(running, chosen)
+    (running.logs / "control-plane.log").write_text("first\nthe store is damaged.\n")
+    with pytest.raises(Failed, match=r"does not start: the store is damaged\."):
+        up._wait_server(running, chosen)
+
+
+def test_a_server_that_never_becomes_ready_is_one_sentence(running, monkeypatch):
+    monkeypatch.setattr(up, "SERVER_TIMEOUT", 0.05)
+    monkeypatch.setattr(up.api, "get", lambda *_, **__: api.Answer(500, b"[-]etcd failed"))
+    monkeypatch.setattr(up.api, "listens", lambda settings: True)
+    with pytest.raises(Failed, match=r"is not ready after 0 s \(\[-\]etcd failed\): look into"):
+        up._wait_server(running, settings_file.load(running.settings))
+
+
+def node(status, message=""):
+    condition = {"type": "Ready", "status": status, "message": message}
+    return {"type": "MODIFIED", "object": {"status": {"conditions": [condition]}}}
+
+
+def test_the_node_is_waited_for(running, monkeypatch):
+    seen = iter([{"type": "BOOKMARK", "object": {}}, node("False", "no CNI"), node("True")])
+    monkeypatch.setattr(up.api, "watch", lambda *_, **__: seen)
+    up._wait_node(running, settings_file.load(running.settings))
+    assert list(seen) == []
+
+
+def test_a_node_that_never_becomes_ready_says_why(running, monkeypatch):
+    monkeypatch.setattr(up.api, "watch", lambda *_, **__: iter([node("False", "no CNI")]))
+    with pytest.raises(Failed, match=r"is not Ready after 120 s \(no CNI\): look into .*node.log"):
+        up._wait_node(running, settings_file.load(running.settings))
+
+
+def test_a_watch_that_breaks_says_so(running, monkeypatch):
+    def broken(*_, **__):
+        yield node("False", "no CNI")
+        raise TimeoutError("timed out")
+
+    monkeypatch.setattr(up.api, "watch", broken)
+    with pytest.raises(Failed, match=r"\(no CNI; timed out\)"):
+        up._wait_node(running, SimpleNamespace(node_name="box"))
