@@ -15,7 +15,6 @@ _DIGITS: Final = 19  # of the largest number of 64 bits
 LARGEST: Final = 2**63 - 1
 
 
-
 def is_true(text: str) -> bool:
     """Read a boolean the way upstream does: anything but 0 and false."""
     return text not in ("", "0", "false", "False", "F", "f")
