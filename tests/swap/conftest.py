@@ -8,7 +8,7 @@ import socket
 import subprocess
 import sys
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
@@ -40,11 +40,10 @@ def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:
 class Parts:
     """Processes, each one component with its own flags."""
 
-    def __init__(self, root: Path) -> None:
+    def __init__(self, root: Path, **settings: Any) -> None:
         self.directory = Directory(root)
-        self.settings = Settings(
-            data_dir=str(root), port=free_port(), control_plane_only=True, node_ip="127.0.0.1"
-        )
+        usual = {"control_plane_only": True, "node_ip": "127.0.0.1"}
+        self.settings = Settings(data_dir=str(root), port=free_port(), **{**usual, **settings})
         self.directory.make()
         certificates.ensure(self.directory, self.settings)
         kubeconfigs.write(self.directory, self.settings)
@@ -80,11 +79,12 @@ class Parts:
             "--leader-elect-retry-period=200ms",
         ]
 
-    def start(self, name: str) -> None:
+    def start(self, name: str, *words: str) -> None:
+        """Start a component, with its usual flags when there are no others."""
         module = f"kybern.cmd.{name.replace('-', '_')}"
         with (self.directory.logs / f"{name}.log").open("ab") as log:
             self.running[name] = subprocess.Popen(
-                [sys.executable, "-m", module, *self.flags(name)],
+                [sys.executable, "-m", module, *(words or self.flags(name))],
                 stdout=log, stderr=log, env={**os.environ, "OPENBLAS_NUM_THREADS": "1"},
             )  # fmt: skip
         if name == "apiserver":
