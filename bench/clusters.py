@@ -146,7 +146,9 @@ def api_server_alone():
         began = time.perf_counter()
         process = subprocess.Popen(command, stdout=log, stderr=log)
     try:
-        wait(lambda: answers(target, "/readyz"), 30, "the API server", 0.005)
+        wait(lambda: answers(target, "/readyz") or process.poll(), 30, "the API server", 0.005)
+        if process.poll():
+            raise SystemExit(f"the API server ended: {(directory / 'log').read_text()}")
         target.took = time.perf_counter() - began
         target.pids = {"apiserver": process.pid}
         yield target
