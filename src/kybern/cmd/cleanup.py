@@ -32,7 +32,10 @@ AT_ONCE = 16  # sandboxes stopped at a time
 def main() -> None:
     """Clean up after the cluster in the directory given."""
     directory = Directory(Path(sys.argv[1]))
-    settings = settings_file.load(directory.settings)
+    try:
+        settings = settings_file.load(directory.settings)
+    except settings_file.SettingsError as error:
+        sys.exit(str(error))
     problems = asyncio.run(clean(directory, settings))
     for problem in problems:
         sys.stderr.write(problem + "\n")
