@@ -149,11 +149,14 @@ class Roster:
         return [worker.record.pod for worker in self._workers.values()]
 
     def find(self, namespace: str, name: str) -> PodWorker | None:
-        """Return the worker of a pod."""
+        """Return the worker of a pod; of several of one name, the one which is not gone."""
+        found = None
         for worker in self._workers.values():
             if worker.record.name == name and worker.record.namespace == namespace:
-                return worker
-        return None
+                if not worker.removed_from_api:
+                    return worker
+                found = worker
+        return found
 
     def workers(self) -> Iterable[PodWorker]:
         """Return all workers."""

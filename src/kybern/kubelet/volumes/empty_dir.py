@@ -36,6 +36,6 @@ def make(path: Path, source: EmptyDirVolumeSource, memory_limit: int) -> None:
             sizes = [size for size in (size_limit, memory_limit) if size > 0]
             options = f"size={min(sizes)}" if sizes else ""
             mounts.mount("tmpfs", str(path), "tmpfs", 0, options)
-    # Explicitly, as mkdir obeys the umask.
-    if path.stat().st_mode & 0o7777 != MODE:
+    # Explicitly, as mkdir obeys the umask; other bits are the pod's group's.
+    if path.stat().st_mode & 0o777 != MODE:
         path.chmod(MODE)
