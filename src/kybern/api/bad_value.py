@@ -73,6 +73,10 @@ ESCAPES: Final = {
 }
 
 
+class Fields(dict[str, Any]):
+    """Fields of an internal type by their Go names, in the order of the Go source."""
+
+
 class _Nil:
     """The type of `NIL`."""
 
@@ -133,7 +137,8 @@ def _plain(value: Any) -> Any:
         shared = type(value).__module__.startswith("kybern.api.meta.")
         return _shared(value) if shared else _internal(value)
     if isinstance(value, dict):
-        return {key: _plain(value[key]) for key in sorted(value)}
+        order = value if isinstance(value, Fields) else sorted(value)
+        return {key: _plain(value[key]) for key in order}
     if isinstance(value, list | tuple):
         return [_plain(item) for item in value]
     return value
@@ -157,8 +162,15 @@ def _shared(value: msgspec.Struct) -> dict[str, Any]:
 
 
 def _internal(value: msgspec.Struct) -> dict[str, Any]:
-    """Every field, under its Go name."""
-    return {go_name(each.name): _field(value, each.name, each.attr) for each in _fields(value)}
+    """Every field, under its Go name; metadata is embedded, its fields stand among the others."""
+    out: dict[str, Any] = {}
+    for each in _fields(value):
+        shown = _field(value, each.name, each.attr)
+        if each.name == "metadata":
+            out.update(shown or {})
+        else:
+            out[go_name(each.name)] = shown
+    return out
 
 
 def _field(value: msgspec.Struct, name: str, attr: str) -> Any:

@@ -52,6 +52,8 @@ async def dispatch(ctx: RequestContext) -> Answer:
         if problem is not None:
             return problem
     assert resource is not None
+    if resource.deprecated:
+        ctx.warn(resource.deprecated)
     if ctx.subresource:
         return await _subresource(ctx, resource)
     verb = ctx.verb

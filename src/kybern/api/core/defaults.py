@@ -112,8 +112,12 @@ def default_namespace(obj: v1.Namespace) -> None:
 
 
 def default_node(obj: v1.Node) -> None:
-    """What may be used, when only what is there was said."""
-    status = obj.status
+    """What may be used, when only what is there was said; the pods' network in both fields."""
+    spec, status = obj.spec, obj.status
+    if spec.podCIDR and spec.podCIDR != (spec.podCIDRs or [""])[0]:
+        spec.podCIDRs = [spec.podCIDR]
+    elif spec.podCIDRs:
+        spec.podCIDR = spec.podCIDRs[0]
     round_resources(status.capacity)
     round_resources(status.allocatable)
     if status.allocatable is None and status.capacity is not None:

@@ -7,9 +7,21 @@ By:   the error messages of strategic merge and server-side apply.
 
 from __future__ import annotations
 
-from typing import Any
+import re
+from typing import Any, Final
 
 from kybern.api.bad_value import quote
+
+MISTYPED: Final = re.compile(r"json: cannot unmarshal (\S+) into Go .*of type (.+)")
+# what JSON calls a value: the Go type it has in a tree, and that type's kind
+SOURCES: Final = {
+    "number": ("int64", "int64"),
+    "string": ("string", "string"),
+    "bool": ("bool", "bool"),
+    "object": ("map[string]interface {}", "map"),
+    "array": ("[]interface {}", "slice"),
+}
+SCALAR: Final = re.compile(r"(u?int|float)\d*|string|bool")
 
 
 def plain(value: Any) -> str:
@@ -50,6 +62,25 @@ def type_name(value: Any) -> str:
         if isinstance(value, kind):
             return name
     return type(value).__name__
+
+
+def conversion(text: str) -> str:
+    """Say of a tree that does not fit a type what its conversion says, given what a decoder does.
+
+    `json: cannot unmarshal number into … of type string`: `cannot convert int64 to string`.
+    """
+    match = MISTYPED.fullmatch(text)
+    source = SOURCES.get(match[1]) if match else None
+    if match is None or source is None:
+        return text
+    type_, kind = source
+    if SCALAR.fullmatch(match[2]):
+        return f"cannot convert {type_} to {match[2]}"
+    if match[2].startswith("[]"):
+        return f"cannot restore slice from {kind}"
+    if match[2].startswith("map["):
+        return f"cannot restore map from {kind}"
+    return f"cannot restore struct from: {kind}"
 
 
 def number(value: float) -> str:

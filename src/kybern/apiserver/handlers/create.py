@@ -28,7 +28,7 @@ async def create(ctx: RequestContext) -> Response:
     resource = ctx.resource
     read_write_options(ctx, "CreateOptions")
     obj = decode_body(ctx, await read_body(ctx), resource.kind)
-    entry = await generic.create(ctx, resource, obj)
+    entry = await generic.create(ctx, resource, obj, must_be_new=True)
     return show_entry(ctx, resource, entry, 201)
 
 

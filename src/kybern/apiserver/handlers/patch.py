@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
-from kybern.api import codec, errors
+from kybern.api import codec, errors, zeros
 from kybern.api.field_path import Path, invalid
 from kybern.api.normalise import normalise
 from kybern.api.patch import managed_fields
@@ -105,12 +105,14 @@ def _object(ctx: RequestContext, tree: Any, kind: Kind, body: PatchBody) -> Any:
         Invalid: it describes none, or one with fields that do not exist or were given twice.
     """
     odd = body.odd
+    _check_kind(tree, kind, body)
     try:
         obj = msgspec.convert(tree, kind.struct)
         normalise(obj)
     except (msgspec.ValidationError, ValueError):
         obj, unknown = _look_closer(tree, kind, body)
         odd = odd + unknown
+    zeros.drop(obj)
     if odd and ctx.field_validation == "Strict":
         raise _no_object(tree, body, "strict decoding error: " + ", ".join(odd))
     if odd and ctx.field_validation == "Warn":
@@ -119,13 +121,34 @@ def _object(ctx: RequestContext, tree: Any, kind: Kind, body: PatchBody) -> Any:
     return obj
 
 
+def _check_kind(tree: Any, kind: Kind, body: PatchBody) -> None:
+    """See that the object is still what it was.
+
+    Raises:
+        Invalid: the patch made another kind of it.
+    """
+    if not isinstance(tree, dict):
+        return
+    named = tree.get("apiVersion"), tree.get("kind")
+    if named == (kind.api_version, kind.kind):
+        return
+    if not body.keeps_kind:
+        version = str(named[0]).rpartition("/")[2]
+        why = (
+            f"converting ({version}.{named[1]}) to ({kind.group.partition('.')[0] or 'core'}."
+            f"{kind.kind}): unknown conversion"
+        )
+        raise _no_object(tree, body, why)
+    tree["apiVersion"], tree["kind"] = kind.api_version, kind.kind
+
+
 def _look_closer(tree: Any, kind: Kind, body: PatchBody) -> tuple[Any, list[str]]:
     """Return the object without its unknown fields, and those."""
     try:
         return codec.decode_request(codec.encode(tree), kind, codec.JSON, "Warn")
     except errors.BadRequest as error:
         why = error.message.rpartition(f"cannot be handled as a {kind.kind}: ")[2]
-        raise _no_object(tree, body, why) from None
+        raise _no_object(tree, body, body.told(why)) from None
 
 
 def _no_object(tree: Any, body: PatchBody, why: str) -> errors.Invalid:

@@ -29,10 +29,12 @@ class PatchBody(Protocol):
 
     Attributes:
         records_owners: whether applying it settles who owns which field.
+        keeps_kind: whether what it says of kind and apiVersion is of no account.
         odd: what is wrong with the body besides what is wrong with the object it makes.
     """
 
     records_owners: bool
+    keeps_kind: bool
     odd: list[str]
 
     def apply(self, ctx: RequestContext, old: Any | None, kind: Kind) -> Tree:
@@ -43,11 +45,16 @@ class PatchBody(Protocol):
         """Return what a message shows where the patch made no good object."""
         ...
 
+    def told(self, why: str) -> str:
+        """Return what a message says of it, given what one about a decoded object would."""
+        ...
+
 
 class JsonPatch:
     """RFC 6902."""
 
     records_owners = False
+    keeps_kind = False
 
     def __init__(self, ctx: RequestContext, body: bytes, kind: Kind) -> None:
         del kind
@@ -63,11 +70,16 @@ class JsonPatch:
         """Return the object that came out, as JSON."""
         return codec.encode(tree).decode()
 
+    def told(self, why: str) -> str:
+        """Return the same: it was decoded."""
+        return why
+
 
 class MergePatch:
     """RFC 7386."""
 
     records_owners = False
+    keeps_kind = False
 
     def __init__(self, ctx: RequestContext, body: bytes, kind: Kind) -> None:
         del ctx, kind
@@ -83,11 +95,16 @@ class MergePatch:
         """Return the object that came out, as JSON."""
         return codec.encode(tree).decode()
 
+    def told(self, why: str) -> str:
+        """Return the same: it was decoded."""
+        return why
+
 
 class StrategicPatch:
     """A merge patch that knows which lists are keyed."""
 
     records_owners = False
+    keeps_kind = True
 
     def __init__(self, ctx: RequestContext, body: bytes, kind: Kind) -> None:
         del ctx, kind
@@ -103,11 +120,16 @@ class StrategicPatch:
         del tree
         return go_format.plain(self._patch)
 
+    def told(self, why: str) -> str:
+        """Return what the conversion of a tree says, which is done here instead."""
+        return go_format.conversion(why)
+
 
 class ApplyPatch:
     """Server-side apply."""
 
     records_owners = True
+    keeps_kind = True
 
     def __init__(self, ctx: RequestContext, body: bytes, kind: Kind) -> None:
         self._force = is_true(ctx.param("force"))
@@ -141,6 +163,10 @@ class ApplyPatch:
     def shown(self, tree: Tree) -> str:
         """Return the object that came out, as JSON."""
         return codec.encode(tree).decode()
+
+    def told(self, why: str) -> str:
+        """Return the same: it was decoded."""
+        return why
 
 
 def _yaml_object(body: bytes, kind: Kind) -> tuple[Tree, str]:

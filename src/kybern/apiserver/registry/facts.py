@@ -30,6 +30,14 @@ GENERATIONS = frozenset(
 )  # fmt: skip
 """Kinds whose metadata.generation counts the changes of what is wanted."""
 
+DEPRECATED = {
+    ("v1", "ComponentStatus"): "v1 ComponentStatus is deprecated in v1.19+",
+    ("v1", "Endpoints"): (
+        "v1 Endpoints is deprecated in v1.33+; use discovery.k8s.io/v1 EndpointSlice"
+    ),
+}
+"""What whoever still uses a kind is told with every answer."""
+
 CREATE_ON_UPDATE = frozenset(
     (
         ("", "Endpoints"), ("", "Event"), ("", "LimitRange"), ("", "Service"),

@@ -61,11 +61,17 @@ def find(ctx: RequestContext, resource: Resource) -> Entry:
 
 
 async def create(
-    ctx: RequestContext, resource: Resource, obj: Any, *, records_owners: bool = False
+    ctx: RequestContext,
+    resource: Resource,
+    obj: Any,
+    *,
+    records_owners: bool = False,
+    must_be_new: bool = False,
 ) -> Entry:
     """Store a new object: place, admit, identify, prepare, validate, admit, write.
 
-    With `records_owners` the object already says who owns its fields.
+    With `records_owners` the object already says who owns its fields; with `must_be_new` it may
+    not say that it was stored before.
     """
     strategy, meta = resource.strategy, obj.metadata
     metadata.place(ctx, resource, meta)
@@ -83,7 +89,7 @@ async def create(
         if generated:
             obj.metadata.name = None
         try:
-            return await _create_once(ctx, resource, strategy, review, obj)
+            return await _create_once(ctx, resource, strategy, review, obj, must_be_new)
         except KeyExists:
             name = obj.metadata.name
             if not generated:
@@ -93,7 +99,12 @@ async def create(
 
 
 async def _create_once(
-    ctx: RequestContext, resource: Resource, strategy: Strategy, review: Review, obj: Any
+    ctx: RequestContext,
+    resource: Resource,
+    strategy: Strategy,
+    review: Review,
+    obj: Any,
+    must_be_new: bool,
 ) -> Entry:
     metadata.identify(ctx, obj.metadata)
     strategy.prepare_for_create(ctx, obj)
@@ -107,6 +118,8 @@ async def _create_once(
         if admission.validates(review):
             await admission.validate(review)
         strategy.warn(ctx, obj, None)
+        if must_be_new and not ctx.dry_run:
+            metadata.check_new(obj.metadata)
         data = resource.encode(obj)
         key = resource.key(obj.metadata.namespace or "", obj.metadata.name)
         store = ctx.services.store

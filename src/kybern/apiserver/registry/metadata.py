@@ -52,6 +52,17 @@ def identify(ctx: RequestContext, meta: ObjectMeta) -> None:
     meta.generation = None
 
 
+def check_new(meta: ObjectMeta) -> None:
+    """Refuse to create what was stored before, as a manifest saved from a cluster says.
+
+    Raises:
+        ApiError: it has a version. Upstream calls that an error of the server.
+    """
+    version = meta.resourceVersion or ""
+    if version.isdecimal() and int(version):
+        raise errors.ApiError("resourceVersion should not be set on objects to be created")
+
+
 def check_place(ctx: RequestContext, resource: Resource, meta: ObjectMeta, name: str) -> None:
     """Refuse an update whose body is for another object than the path.
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kybern.api import bounds, codec, errors
-from kybern.apiserver.registry import selectable
+from kybern.apiserver.registry import facts, selectable
 from kybern.apiserver.registry.columns import all as columns
 from kybern.lib.clock import SYSTEM
 
@@ -99,6 +99,7 @@ class Resource:
         self.struct = kind.struct
         self.fields = selectable.fields_of(kind)
         self.columns = columns.of(kind, SYSTEM)
+        self.deprecated = facts.DEPRECATED.get((kind.api_version, kind.kind), "")
         self.answer: Make | None = None
         """What answers a POST of a kind that is a question and is not stored."""
         self.item_head = f'{{"kind":"{kind.kind}","apiVersion":"{kind.api_version}",'.encode()

@@ -114,6 +114,9 @@ class Strategy:
 
     def warn(self, ctx: RequestContext, obj: Any, old: Any | None) -> None:
         """Add warnings about what is accepted but unwise."""
+        if self.rules.warn is not None:
+            for text in self.rules.warn(obj, old):
+                ctx.warn(text)
 
     def finished(self, obj: Any, old: Any) -> bool:
         """Say whether an update took away the last thing that kept a deleted object."""
@@ -148,3 +151,6 @@ class StatusStrategy(Strategy):
         """Return what is wrong with the status."""
         del ctx
         return self.rules.status(obj, old)
+
+    def warn(self, ctx: RequestContext, obj: Any, old: Any | None) -> None:
+        """Say nothing: it is programs which report."""

@@ -29,3 +29,22 @@ def test_prints(value, plain, syntax, kind):
     assert go_format.plain(value) == plain
     assert go_format.syntax(value) == syntax
     assert go_format.type_name(value) == kind
+
+
+@pytest.mark.parametrize(
+    ("decoded", "converted"),
+    [
+        ("number into Go struct field EnvVar.value of type string", "cannot convert int64 to string"),
+        ("string into Go struct field S.replicas of type int32", "cannot convert string to int32"),
+        ("bool into Go value of type int64", "cannot convert bool to int64"),
+        ("object into Go struct field P.ports of type []v1.Port", "cannot restore slice from map"),
+        (
+            "string into Go struct field X.labels of type map[string]string",
+            "cannot restore map from string",
+        ),
+        ("array into Go struct field D.spec of type v1.Spec", "cannot restore struct from: slice"),
+    ],
+)
+def test_what_does_not_fit_is_told_as_a_conversion(decoded, converted):
+    assert go_format.conversion(f"json: cannot unmarshal {decoded}") == converted
+    assert go_format.conversion("something else") == "something else"

@@ -7,7 +7,7 @@ By:   `core.validation.all`; the allocators for the addresses alone.
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from kybern.api import names
 from kybern.api.addresses import (
@@ -17,6 +17,7 @@ from kybern.api.addresses import (
     is_dual_stack,
     parse_ip,
 )
+from kybern.api.bad_value import Fields
 from kybern.api.core.services import is_external_name, is_externally_accessible, needs_health_check
 from kybern.api.core.validation.containers import PROTOCOLS
 from kybern.api.core.validation.probes import check_port
@@ -188,10 +189,11 @@ def _check_unique_ports(spec: ServiceSpec, out: list[Problem]) -> None:
         seen.add((port.protocol, port.port))
 
 
-def _bare_port(port: ServicePort) -> Any:
-    from kybern.api.core.v1 import ServicePort
-
-    return ServicePort(protocol=port.protocol, port=port.port)
+def _bare_port(port: ServicePort) -> Fields:
+    """Return what two ports must not have in common."""
+    return Fields(
+        Name="", Protocol=port.protocol, AppProtocol=None, Port=port.port, TargetPort=0, NodePort=0
+    )
 
 
 def _check_affinity(spec: ServiceSpec, out: list[Problem]) -> None:

@@ -39,8 +39,8 @@ def allocated(**spec):
         ),
         (
             {"ports": [{"port": 1, "name": "a"}, {"port": 1, "name": "b"}]},
-            'spec.ports[1]: Duplicate value: {"Name":"","Protocol":"TCP","Port":1,"TargetPort":0,'
-            '"NodePort":0,"AppProtocol":null}',
+            'spec.ports[1]: Duplicate value: {"Name":"","Protocol":"TCP","AppProtocol":null,'
+            '"Port":1,"TargetPort":0,"NodePort":0}',
         ),
         (
             {"ports": [{"port": 1, "targetPort": "TOO_LONG_A_NAME_FOR_IT"}]},
