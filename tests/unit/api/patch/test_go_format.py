@@ -34,7 +34,10 @@ def test_prints(value, plain, syntax, kind):
 @pytest.mark.parametrize(
     ("decoded", "converted"),
     [
-        ("number into Go struct field EnvVar.value of type string", "cannot convert int64 to string"),
+        (
+            "number into Go struct field EnvVar.value of type string",
+            "cannot convert int64 to string",
+        ),
         ("string into Go struct field S.replicas of type int32", "cannot convert string to int32"),
         ("bool into Go value of type int64", "cannot convert bool to int64"),
         ("object into Go struct field P.ports of type []v1.Port", "cannot restore slice from map"),
