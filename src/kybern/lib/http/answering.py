@@ -251,6 +251,7 @@ class ClientConnection(asyncio.BufferedProtocol):
                 else NoAnswer(f"the server closed the connection{f': {exc}' if exc else ''}")
             )
         self._on_lost(self)
+        del self._parser, self._transport  # which refer to us
 
     def pause_writing(self) -> None:
         """Learn that the server reads more slowly than we write."""

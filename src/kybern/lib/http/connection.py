@@ -148,15 +148,21 @@ class Connection(asyncio.BufferedProtocol):
                 self._waiter.set_result(None)
         elif self._task is not None and self._is_pointless():
             self._task.cancel()
+        if self._task is None or self._task.done():
+            self._release()
 
     def pause_writing(self) -> None:
         """Learn that the client reads more slowly than we write."""
+        if self._lost:
+            return
         self._writer.pause()
         if self._stream is not None:
             self._stream.pause_writing()
 
     def resume_writing(self) -> None:
         """Learn that the client keeps up again."""
+        if self._lost:
+            return
         self._writer.resume()
         if self._stream is not None:
             self._stream.resume_writing()
@@ -225,8 +231,7 @@ class Connection(asyncio.BufferedProtocol):
         except Exception as error:  # noqa: BLE001  # the application's bugs end here
             response = _failure(error, request)
         except asyncio.CancelledError as error:
-            task = asyncio.current_task()
-            if task is None or task.cancelling():
+            if _is_being_cancelled():
                 raise
             # It waited for something that was cancelled, and nobody cancelled us.
             response = _failure(error, request)
@@ -262,10 +267,9 @@ class Connection(asyncio.BufferedProtocol):
         try:
             await self._writer.stream(request, response, close)
         except asyncio.CancelledError:
-            task = asyncio.current_task()
-            if not self._ending or task is None:
+            if not self._ending:
                 raise
-            task.uncancel()  # the server is closing: give the client a clean end
+            _uncancel()  # the server is closing: give the client a clean end
             self._writer.end_stream()
         except render.BadHeader:
             raise
@@ -309,8 +313,19 @@ class Connection(asyncio.BufferedProtocol):
             self._current is not None and self._current.method in ("GET", "HEAD")
         )
 
+    def _release(self) -> None:
+        """Let go of what refers back to us, once the client is gone and the task is done.
+
+        Else a connection is freed, with its buffers and its TLS state, only when the garbage
+        collector comes by: long after the next thousand.
+        """
+        self._reader.release()
+        self._current = self._stream = self._task = None
+        del self._writer, self._transport
+
     def _finish(self) -> None:
         if self._lost:
+            self._release()
             return
         reader = self._reader
         still_sending = self._stream is None and reader.sending
@@ -322,6 +337,21 @@ class Connection(asyncio.BufferedProtocol):
             self._loop.call_later(LINGER, self._transport.close)
         else:
             self._transport.close()
+
+
+# These are functions so that no frame in a CancelledError's traceback refers to the task, which
+# refers to the error: see `Connection._release`.
+
+
+def _is_being_cancelled() -> bool:
+    task = asyncio.current_task()
+    return task is None or task.cancelling() > 0
+
+
+def _uncancel() -> None:
+    task = asyncio.current_task()
+    if task is not None:
+        task.uncancel()
 
 
 def _failure(error: BaseException, request: Request) -> Response:

@@ -84,6 +84,7 @@ class Pipe:
         self.ended = True
         self._error = error
         self._resume()  # what comes next from this source is not for this pipe
+        self._source = None
         self._wake()
 
     def discard(self) -> None:

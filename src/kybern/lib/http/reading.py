@@ -116,6 +116,12 @@ class RequestReader:
             self._body.finish(ClientGone(why))
             self._body = None
 
+    def release(self) -> None:
+        """Let go of what refers back to us; nothing can be fed any more."""
+        self.input = Input.DISCARD
+        self._request = None
+        del self._parser, self._source
+
     # --- the parser's callbacks
 
     def on_message_begin(self) -> None:

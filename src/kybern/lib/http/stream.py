@@ -129,6 +129,7 @@ class TransportStream:
         self._lost = True
         self._incoming.finish(StreamClosed(str(error)) if error is not None else None)
         self.resume_writing()
+        del self._transport  # which refers to us, through the protocol
 
 
 class MemoryStream:

@@ -95,22 +95,26 @@ class Writer:
                 self._chunked = False
             else:
                 self._loop.call_soon(self._flush)  # the head does not wait for the first chunk
-                async for piece in chunks:
-                    if not piece:
-                        continue
-                    if not self._pieces:
-                        self._loop.call_soon(self._flush)
-                    self._pieces.append(piece)
-                    self._size += len(piece)
-                    if self._size >= SMALL:
-                        self._flush()
-                    if self._drained is not None:
-                        await self.drain()
-                    if self.lost:
-                        return
+                async for made in chunks:
+                    for piece in (made,) if len(made) <= PIECE else _pieces(made):
+                        self._add(piece)
+                        if self._drained is not None:
+                            await self.drain()
+                        if self.lost:
+                            return
         finally:
             await close_iterator(chunks)
         self.end_stream()
+
+    def _add(self, piece: bytes) -> None:
+        if not piece:
+            return
+        if not self._pieces:
+            self._loop.call_soon(self._flush)
+        self._pieces.append(piece)
+        self._size += len(piece)
+        if self._size >= SMALL:
+            self._flush()
 
     def end_stream(self) -> None:
         """Write what is left of a stream, and its end."""
@@ -137,17 +141,18 @@ async def close_iterator(chunks: object) -> None:
 
 def _pieces(body: bytes | list[bytes]) -> Iterator[bytes]:
     """Cut, or join, a body into pieces of a size that suits a socket."""
-    if isinstance(body, bytes):
-        view = memoryview(body)
-        for start in range(0, len(body), PIECE):
-            yield view[start : start + PIECE]  # type: ignore[misc]  # transports take views
-        return
     batch: list[bytes] = []
     size = 0
-    for part in body:
-        if size + len(part) > PIECE and batch:
+    for part in (body,) if isinstance(body, bytes) else body:
+        if batch and size + len(part) > PIECE:
             yield b"".join(batch)
             batch, size = [], 0
+        if len(part) > PIECE:
+            view = memoryview(part)
+            for start in range(0, len(part), PIECE):
+                yield view[start : start + PIECE]  # type: ignore[misc]  # transports take views
+            continue
         batch.append(part)
         size += len(part)
-    yield b"".join(batch)
+    if batch:
+        yield b"".join(batch)
