@@ -11,6 +11,7 @@ import contextlib
 import functools
 import itertools
 import random
+import signal
 from typing import TYPE_CHECKING, Any
 
 from kybern.apiserver.app import ApiServer
@@ -28,9 +29,10 @@ from kybern.store.objects import Store
 from tests.conformance.wire import Caller, Refused
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Awaitable, Callable
+    from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
 MANAGER = Identity("system:kube-controller-manager", ("system:authenticated",))
+REAL_SECONDS = 60
 ROOT_CA = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"
 
 
@@ -139,12 +141,29 @@ def world(
 
         @functools.wraps(test)
         def run() -> None:
-            run_virtual(main())
+            with limited(REAL_SECONDS):
+                run_virtual(main())
 
         del run.__wrapped__  # pytest would take the test's argument for a fixture
         return run
 
     return wrap
+
+
+@contextlib.contextmanager
+def limited(seconds: int) -> Iterator[None]:
+    """Fail after so many seconds of real time: a busy loop never lets simulated time pass."""
+
+    def give_up(*_: object) -> None:
+        raise TimeoutError(f"still running after {seconds} s")
+
+    before = signal.signal(signal.SIGALRM, give_up)
+    signal.alarm(seconds)
+    try:
+        yield
+    finally:
+        signal.alarm(0)
+        signal.signal(signal.SIGALRM, before)
 
 
 @contextlib.contextmanager

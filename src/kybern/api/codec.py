@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from kybern.api import bounds, json_text
+from kybern.api import bounds, json_text, zeros
 from kybern.api.conform import Mismatch, Pairs, conform
 from kybern.api.errors import BadRequest, UnsupportedMediaType
 from kybern.api.normalise import normalise
@@ -130,6 +130,8 @@ def decode_request(
         normalise(obj)
     except ValueError as error:
         raise unfit(kind, str(error)) from None
+    if content_type != PROTOBUF and (content_type == YAML or zeros.mentioned(data)):
+        zeros.drop(obj)
     if strict and validation == "Strict":
         raise unfit(kind, "strict decoding error: " + ", ".join(strict))
     return obj, strict if validation == "Warn" else []

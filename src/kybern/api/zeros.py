@@ -1,0 +1,89 @@
+"""Take away what Go would not write: zeros that mean nothing.
+
+In:   an object that a client has sent, or that a patch has made.
+Out:  the same object: `hostNetwork: false`, `nodeName: ""`, `labels: {}` and `finalizers: []` are
+      as if nobody had said them.
+By:   the codec and handlers.patch, before defaults.
+
+Upstream reads a body into Go structs and writes it from them, and most fields are left out when
+they are zero. Where it holds a scalar by pointer, its zero stays (`replicas: 0`, see
+`pointers.py`); so do zeros of required fields, and structs: `emptyDir: {}` is a volume.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+from kybern.api.fields import FieldInfo, Shape, fields_of
+from kybern.api.pointers import is_pointer
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    Visit = Callable[[Any], None]
+
+# Lists that upstream writes also when there is nothing in them.
+_WRITTEN = {
+    "EndpointSlice": ("endpoints", "ports"), "ClusterRole": ("rules",), "Role": ("rules",),
+}  # fmt: skip
+_SIGNS = (b"{}", b"[]", b'""', b"false", b":0", b": 0")
+
+
+def mentioned(data: bytes) -> bool:
+    """Whether a JSON text may hold such a zero; a quick look, for it seldom does."""
+    return any(sign in data for sign in _SIGNS)
+
+
+def drop(obj: Any) -> None:
+    """Take the zeros away, in place."""
+    _visitor(type(obj))(obj)
+
+
+_visitors: dict[type, Visit] = {}
+
+
+def _visitor(struct: type) -> Visit:
+    if struct not in _visitors:
+        _visitors[struct] = _late(struct)  # for types that hold themselves
+        infos = fields_of(struct).values()
+        attrs = tuple(info.attr for info in infos if _may_go(struct, info))
+        _visitors[struct] = _compile(attrs, tuple(_inner(infos)))
+    return _visitors[struct]
+
+
+def _late(struct: type) -> Visit:
+    return lambda obj: _visitors[struct](obj)
+
+
+def _may_go(struct: type, info: FieldInfo) -> bool:
+    if not info.optional or info.shape in (Shape.STRUCT, Shape.ANY):
+        return False
+    if info.shape is Shape.SCALAR:
+        return not is_pointer(struct, info.attr)
+    return info.attr not in _WRITTEN.get(struct.__name__, ())
+
+
+def _inner(infos: Iterable[FieldInfo]) -> Iterable[tuple[str, Shape, Visit]]:
+    for info in infos:
+        if info.element is not None:
+            yield info.attr, info.shape, _visitor(info.element)
+
+
+def _compile(attrs: tuple[str, ...], inner: tuple[tuple[str, Shape, Visit], ...]) -> Visit:
+    def visit(obj: Any) -> None:
+        for attr in attrs:
+            value = getattr(obj, attr)
+            if value is not None and not value:
+                setattr(obj, attr, None)
+        for attr, shape, within in inner:
+            value = getattr(obj, attr)
+            if value is None:
+                continue
+            if shape is Shape.STRUCT:
+                within(value)
+            else:
+                for item in value if shape is Shape.LIST else value.values():
+                    if item is not None:
+                        within(item)
+
+    return visit
