@@ -160,7 +160,7 @@ def _budget(obj: Any) -> list[Any]:
     spec = obj.spec
     low = "N/A" if spec.minAvailable is None else str(spec.minAvailable)
     high = "N/A" if spec.maxUnavailable is None else str(spec.maxUnavailable)
-    return [obj.metadata.name, low, high, obj.status.disruptionsAllowed, AGE]
+    return [obj.metadata.name, low, high, obj.status.disruptionsAllowed or 0, AGE]
 
 
 _HPA = "Name  Reference  Targets  MinPods  MaxPods  Replicas  Age"

@@ -48,6 +48,11 @@ def test_every_listed_kind_has_columns_that_stand_an_empty_object():
             codec.encode(cells)
 
 
+def test_a_budget_nobody_has_counted_allows_nothing():
+    budget = {"apiVersion": "policy/v1", "kind": "PodDisruptionBudget", "metadata": {"name": "b"}}
+    assert row(budget | {"spec": {"minAvailable": 1}})["Allowed Disruptions"] == 0
+
+
 @pytest.mark.parametrize(
     ("spec", "status", "ready", "word"),
     [
