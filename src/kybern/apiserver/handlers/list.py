@@ -25,7 +25,7 @@ from kybern.lib.http.messages import StreamResponse
 from kybern.store.interface import Compacted, FutureRevision, Listing
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Iterator
 
     from kybern.apiserver.context import RequestContext
     from kybern.apiserver.registry.resource import Resource
@@ -33,7 +33,8 @@ if TYPE_CHECKING:
     from kybern.store.interface import Entry
 
 AT_ONCE = 200
-"""Objects in one piece of a long list."""
+LARGE = 256 * 1024
+"""Objects, and bytes, in one piece of a long list."""
 EXACT, NOT_OLDER = "Exact", "NotOlderThan"
 
 
@@ -57,7 +58,7 @@ async def list_(ctx: RequestContext) -> Response | StreamResponse:
         _check(ctx)
         page = await _page(ctx, resource)
     if form.view == accept.OBJECT:
-        if len(page.entries) > AT_ONCE and form is accept.PLAIN and not wants_pretty(ctx):
+        if form is accept.PLAIN and _is_long(page.entries) and not wants_pretty(ctx):
             return StreamResponse(200, _pieces(resource, page), accept.JSON, NO_CACHE)
         body: bytes | list[bytes] = _list_body(resource, page)
     elif form.view == accept.PARTIAL_LIST:
@@ -197,13 +198,29 @@ def _list_body(resource: Resource, page: Page) -> list[bytes]:
 
 async def _pieces(resource: Resource, page: Page) -> AsyncIterator[bytes]:
     """Yield a long list in pieces, so that it is never whole in memory."""
-    entries = page.entries
     piece = _list_head(resource, page)
-    for start in range(0, len(entries), AT_ONCE):
-        items = resource.items(entries[start : start + AT_ONCE])
-        yield piece + items
+    for entries in _batches(page.entries):
+        yield piece + resource.items(entries)
         piece = b","
     yield b"]}"
+
+
+def _is_long(entries: list[Entry]) -> bool:
+    return len(entries) > AT_ONCE or sum(len(entry.held) for entry in entries) > LARGE
+
+
+def _batches(entries: list[Entry]) -> Iterator[list[Entry]]:
+    """Cut a list where it has become many objects, or many bytes."""
+    batch: list[Entry] = []
+    size = 0
+    for entry in entries:
+        batch.append(entry)
+        size += len(entry.held)
+        if size > LARGE or len(batch) == AT_ONCE:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
 
 
 def _partial_body(resource: Resource, page: Page, version: str) -> list[bytes]:

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import json
 
 import pytest
 from tests.unit.apiserver.harness import DEFAULT, PODS, Server, config_map, pod
+
+from kybern.lib.http.messages import StreamResponse
 
 MAPS = f"{DEFAULT}/configmaps"
 
@@ -213,5 +216,22 @@ def test_yaml_and_protobuf_for_those_who_take_nothing_else() -> None:
             assert (await server.get(MAPS, accept=both)).content_type == "application/json"
             nothing = await server.get(MAPS, accept="text/html")
             assert nothing.status == 406
+
+    asyncio.run(story())
+
+
+def test_a_list_of_large_objects_comes_in_pieces() -> None:
+    async def story() -> None:
+        async with Server() as server:
+            path = f"{DEFAULT}/configmaps"
+            for number in range(20):
+                made = await server.post(path, config_map(f"c{number:02}", x="y" * 100_000))
+                assert made.status == 201
+            answer = await server.raw("GET", path)
+            assert isinstance(answer, StreamResponse)
+            pieces = [piece async for piece in answer.chunks]
+            assert max(map(len, pieces)) < 500_000
+            names = [item["metadata"]["name"] for item in json.loads(b"".join(pieces))["items"]]
+            assert names == [f"c{number:02}" for number in range(20)]
 
     asyncio.run(story())
