@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 from kybern.cluster import mounts
 from kybern.cluster import settings as settings_file
 from kybern.cluster.directory import Directory
-from kybern.cmd.node import endpoint, network_config
+from kybern.cmd.containerd import cgroup_version
+from kybern.cmd.node import endpoint, kubelet_config, network_config
+from kybern.kubelet.cgroups import Cgroups
 from kybern.kubelet.runtime.cri import CriRuntime
 from kybern.kubelet.runtime.interface import RuntimeFailure
 from kybern.lib.clock import SYSTEM
@@ -50,6 +52,7 @@ async def clean(directory: Directory, settings: Settings) -> list[str]:
         await sync.clean_up(settings.nft_table)
     except nft.NftError as error:
         problems.append(f"the packet filter table {settings.nft_table} stays: {error}")
+    Cgroups(kubelet_config(directory, settings).pods_cgroup, cgroup_version()).remove_all()
     mounts.unmount_below(directory.kubelet)
     return problems + [f"{left} is still mounted." for left in mounts.below(directory.kubelet)]
 

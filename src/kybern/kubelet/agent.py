@@ -11,8 +11,11 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from kybern.api.core.v1 import Node, Pod, Service
+from kybern.api.errors import ApiError
+from kybern.api.node.v1 import RuntimeClass
 from kybern.client.events import Recorder
 from kybern.client.informer import Informers
+from kybern.client.transport import Unreachable
 from kybern.kubelet.cgroups import Cgroups
 from kybern.kubelet.housekeeping import Housekeeping
 from kybern.kubelet.node import events as node_events
@@ -193,6 +196,7 @@ class Kubelet:
             ),
             recorder=recorder,
             service_variables=variables,
+            runtime_handler=self._runtime_handler,
             starts=asyncio.Semaphore(config.parallel_starts),
             host_ports=self._host_ports,
         )
@@ -210,6 +214,17 @@ class Kubelet:
         self.node = node
         for reason in node_events.of_spec(before, node):
             tell(reason)
+
+    async def _runtime_handler(self, name: str) -> str:
+        """Return the handler of a RuntimeClass.
+
+        Raises:
+            LookupError: there is none, or the API server cannot be asked.
+        """
+        try:
+            return (await self._client.get(RuntimeClass, name)).handler
+        except (ApiError, Unreachable) as error:
+            raise LookupError(f"failed to get sandbox runtime: {error}") from None
 
     def _uid(self) -> str:
         return (self.node.metadata.uid if self.node is not None else None) or ""

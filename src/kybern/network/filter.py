@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from kybern.network.config import NetworkConfig
 
 
-class FilterError(Exception):
+class FilterError(OSError):
     """nft refused a transaction; `str()` is what it said."""
 
 

@@ -10,6 +10,7 @@ from tests.unit.kubelet.node_under_test import IMAGE, NodeUnderTest, play
 from kybern.api import codec
 from kybern.api.coordination.v1 import Lease
 from kybern.api.core.v1 import ConfigMap, Node, Pod, Secret, Service
+from kybern.api.node.v1 import RuntimeClass
 from kybern.kubelet.runtime.interface import RuntimeFailure
 from kybern.kubelet.runtime.messages import service as v
 
@@ -771,5 +772,55 @@ def test_nothing_is_written_when_nothing_changes(story: Any) -> None:
         version = (await it.get()).metadata.resourceVersion
         await it.settle(600)
         assert (await it.get()).metadata.resourceVersion == version
+
+    story(tell)
+
+
+def test_a_short_silence_of_the_runtime_is_forgiven(story: Any) -> None:
+    async def tell(it: NodeUnderTest) -> None:
+        def status() -> list[RuntimeFailure]:
+            return [RuntimeFailure("starting", "UNAVAILABLE")]
+
+        it.runtime.failures["status"] = status()
+        it.runtime.lose_events()
+        await it.settle(1)
+        assert await _ready(it) == "True"
+        it.runtime.failures["status"] = status() * 100
+        await it.settle(330)
+        assert await _ready(it) == "False"
+        it.runtime.failures.clear()
+        await it.settle(11)
+        assert await _ready(it) == "True"
+
+    story(tell)
+
+
+async def _ready(it: NodeUnderTest) -> str:
+    node = await it.client.get(Node, "one")
+    return next(c.status for c in node.status.conditions or () if c.type == "Ready")
+
+
+def test_a_runtime_class_chooses_the_handler(story: Any) -> None:
+    async def tell(it: NodeUnderTest) -> None:
+        meta = {"name": "fast"}
+        await it.client.create(
+            codec.from_tree({"metadata": meta, "handler": "quick"}, RuntimeClass)
+        )
+        await it.create(runtimeClassName="fast")
+        await it.settle()
+        [sandbox] = await it.runtime.sandboxes()
+        assert (await it.runtime.sandbox_status(sandbox.id)).runtime_handler == "quick"
+
+    story(tell)
+
+
+def test_a_sandbox_that_was_made_after_all_is_used(story: Any) -> None:
+    async def tell(it: NodeUnderTest) -> None:
+        it.runtime.failures["sandbox_status"] = [RuntimeFailure("connection lost", "UNAVAILABLE")]
+        await it.create()
+        await it.settle(2)
+        assert (await it.get()).status.phase == "Running"
+        assert len(await it.runtime.sandboxes()) == 1
+        assert it.runtime.calls.count("run_sandbox") == 1
 
     story(tell)

@@ -405,10 +405,11 @@ def kill_container(it: RealNode, id_: str) -> None:
 def test_a_pod_survives_its_kubelet_and_its_containerd_events(place: Any) -> None:
     async def story(it: RealNode) -> None:
         await it.create()
-        await it.create("ends", script="sleep 0.5", restartPolicy="Never")
+        await it.create("ends", script="sleep 1", restartPolicy="Never")
+        await it.ready("ends")
         before = await it.ready()
         await it.kill_kubelet()
-        await asyncio.sleep(1)  # one ends while nobody looks
+        await asyncio.sleep(1.5)  # one ends while nobody looks
         await it.start_kubelet()
         over = await it.wait("ends", lambda p: p.status.phase == "Succeeded")
         assert over.status.containerStatuses[0].state.terminated.exitCode == 0  # type: ignore[index,union-attr]

@@ -20,18 +20,23 @@ from kybern.kubelet.runtime.interface import RuntimeFailure
 from kybern.lib import logs
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterable
 
     from kybern.api.core.v1 import NodeCondition
     from kybern.client.rest import Client
     from kybern.kubelet.config import KubeletConfig
     from kybern.kubelet.runtime.interface import Runtime
+    from kybern.kubelet.runtime.messages.image import Image
+    from kybern.kubelet.runtime.messages.service import RuntimeCondition
     from kybern.lib.clock import Clock
 
 log = logs.get("kubelet.node")
 IMAGES_MAX = 50
 NAMES_MAX = 5
 CHECK_EVERY = 10.0  # while the runtime or its network is not ready
+# A runtime which is being restarted does not answer for a moment; pods go on running meanwhile, and
+# must not lose their place in services, which an unready node costs them.
+PATIENCE = 30.0
 
 
 class NodeReporter:
@@ -61,6 +66,10 @@ class NodeReporter:
         self._sent: NodeStatus | None = None
         self._told: list[NodeCondition] = []
         self._wake = asyncio.Event()
+        self._conditions: list[RuntimeCondition] | None = None
+        self._images: list[ContainerImage] | None = None
+        self._answered = clock.monotonic()
+        self._silent = False
         self.ready = False
 
     def wake(self) -> None:
@@ -79,12 +88,8 @@ class NodeReporter:
             *facts.disk_available(self._config.data_dir),
             *facts.processes(),
         )
-        try:
-            runtime = (await self._runtime.status()).conditions
-            status.images = await self._images()
-        except RuntimeFailure as failure:
-            log.warning("the container runtime does not answer", why=failure.described)
-            runtime = None
+        runtime = await self._ask_runtime()
+        status.images = self._images
         before = (self._sent.conditions if self._sent else None) or ()
         status.conditions = node_conditions(measured, runtime, before, self._clock.now())
         for reason in events.of_conditions(self._told, status.conditions):
@@ -102,7 +107,8 @@ class NodeReporter:
             except (Unreachable, ApiError) as error:
                 log.warning("node status not sent", why=str(error))
                 self._sent = None
-            pause = self._config.status_interval if self.ready and self._sent else CHECK_EVERY
+            settled = self.ready and self._sent is not None and not self._silent
+            pause = self._config.status_interval if settled else CHECK_EVERY
             try:
                 async with asyncio.timeout(pause):
                     await self._wake.wait()
@@ -120,12 +126,27 @@ class NodeReporter:
             node = await self._reregister()
         self.registered(node)
 
-    async def _images(self) -> list[ContainerImage]:
-        images = sorted(await self._runtime.images(), key=lambda image: -image.size)
-        return [
-            ContainerImage(
-                names=[*image.repo_digests, *image.repo_tags][:NAMES_MAX], sizeBytes=image.size
-            )
-            for image in images[:IMAGES_MAX]
-            if image.repo_digests or image.repo_tags
-        ]
+    async def _ask_runtime(self) -> list[RuntimeCondition] | None:
+        """Return the runtime's conditions; None once it has not answered for a while."""
+        now = self._clock.monotonic()
+        try:
+            self._conditions = (await self._runtime.status()).conditions
+            self._images = _listed(await self._runtime.images())
+        except RuntimeFailure as failure:
+            log.warning("the container runtime does not answer", why=failure.described)
+            self._silent = True
+            return self._conditions if now - self._answered < PATIENCE else None
+        self._answered, self._silent = now, False
+        return self._conditions
+
+
+def _listed(images: Iterable[Image]) -> list[ContainerImage]:
+    """Return the largest images with their names."""
+    largest = sorted(images, key=lambda image: -image.size)
+    return [
+        ContainerImage(
+            names=[*image.repo_digests, *image.repo_tags][:NAMES_MAX], sizeBytes=image.size
+        )
+        for image in largest[:IMAGES_MAX]
+        if image.repo_digests or image.repo_tags
+    ]

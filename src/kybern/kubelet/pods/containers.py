@@ -21,7 +21,7 @@ from kybern.kubelet.pods.environment import (
 from kybern.kubelet.pods.held import Held
 from kybern.kubelet.pods.pulling import Need
 from kybern.kubelet.pods.restarts import after_start
-from kybern.kubelet.pods.sandboxes import config_of, facts
+from kybern.kubelet.pods.sandboxes import config_of, facts, write_hosts_file
 from kybern.kubelet.pods.security import ImageUser
 from kybern.kubelet.pods.specs import Role
 from kybern.kubelet.pods.termination import message_path, termination_message
@@ -193,6 +193,7 @@ def _mounts(
         )
     taken = {mount.container_path for mount in mounts}
     if HOSTS_FILE not in taken:
+        write_hosts_file(tools, record)
         mounts.append(Mount(HOSTS_FILE, str(pod_dir / "etc-hosts")))
     path = wanted.spec.terminationMessagePath
     if path and path not in taken:

@@ -86,16 +86,17 @@ async def make(tools: Tools, record: PodRecord, attempt: int) -> None:
             record.namespace, record.name, record.uid
         )
         directory.mkdir(parents=True, exist_ok=True)
+        wanted = pod.spec.runtimeClassName
+        handler = await tools.runtime_handler(wanted) if wanted else ""
         async with tools.starts:
-            sandbox_id = await tools.runtime.run_sandbox(record.sandbox_config)
+            sandbox_id = await tools.runtime.run_sandbox(record.sandbox_config, handler)
         await note(tools, record, sandbox_id, attempt)
         await open_ports(tools, record)
-    except (RuntimeFailure, OSError, ValueError) as failure:
+    except (RuntimeFailure, OSError, ValueError, LookupError) as failure:
         said = failure.described if isinstance(failure, RuntimeFailure) else str(failure)
         message = f"Failed to create pod sandbox: {said}"
         tools.tell(pod, WARNING, "FailedCreatePodSandBox", message)
         raise PodTrouble(message) from None
-    write_hosts_file(tools, record)
 
 
 def config_of(tools: Tools, pod: Pod, attempt: int) -> PodSandboxConfig:

@@ -15,7 +15,7 @@ from kybern.kubelet.pods.specs import field_path
 
 if TYPE_CHECKING:
     import asyncio
-    from collections.abc import Callable, Iterable, Mapping
+    from collections.abc import Awaitable, Callable, Iterable, Mapping
 
     from kybern.api.core.v1 import Pod
     from kybern.client.events import Recorder
@@ -39,7 +39,7 @@ class HostPorts(Protocol):
     """Whoever lets ports of the node lead into pods."""
 
     async def open(self, uid: str, ports: Iterable[Port]) -> None:
-        """Let exactly these ports lead into a pod."""
+        """Let exactly these ports lead into a pod; OSError when that cannot be."""
 
     async def close(self, uid: str) -> None:
         """Close a pod's ports."""
@@ -66,7 +66,11 @@ class NodeIdentity:
 
 @dataclass(frozen=True, slots=True)
 class Tools:
-    """The collaborators of pod workers."""
+    """The collaborators of pod workers.
+
+    `service_variables` tells what a pod's environment says of services; `runtime_handler` returns
+    the handler of a RuntimeClass, or raises LookupError.
+    """
 
     config: KubeletConfig
     clock: Clock
@@ -79,6 +83,7 @@ class Tools:
     cgroups: Cgroups
     recorder: Recorder
     service_variables: Callable[[Pod], dict[str, str]]
+    runtime_handler: Callable[[str], Awaitable[str]]
     starts: asyncio.Semaphore
     host_ports: HostPorts | None = None
 

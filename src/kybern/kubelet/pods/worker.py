@@ -247,6 +247,7 @@ class PodWorker:
         except PodTrouble:
             record.troubles += 1
             self._look_again = self._tools.clock.now() + TROUBLE.delay(record.troubles - 1)
+            self._all_changed = True  # a step may have been half done
             self._report()
             return
         record.troubles = 0
