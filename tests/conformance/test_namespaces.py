@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from tests.conformance.marks import conforms
 from tests.conformance.wire import JSON, STRATEGIC
+from tests.conformance.workloads import is_running
 from tests.conformance.world import World, refused, world
 
 FAKE = "e2e.example.com/fakeFinalizer"
@@ -73,10 +74,7 @@ async def test_pods_go_first(w: World) -> None:
     await pods.create({"metadata": metadata, "spec": spec})
     await maps.create({"metadata": {"name": "c"}})
 
-    async def is_running() -> bool:
-        return (await pods.get("p"))["status"]["phase"] == "Running"
-
-    await w.wait(is_running)
+    await w.wait(lambda: is_running(pods, "p"))
     await namespaces.delete(name)
 
     async def reported() -> bool:
@@ -103,10 +101,7 @@ async def test_pods_go_with_their_namespace(w: World) -> None:
     spec = {"containers": [{"name": "c", "image": "pause"}]}
     await pods.create({"metadata": {"name": "test-pod"}, "spec": spec})
 
-    async def is_running() -> bool:
-        return (await pods.get("test-pod"))["status"]["phase"] == "Running"
-
-    await w.wait(is_running)
+    await w.wait(lambda: is_running(pods, "test-pod"))
     await namespaces.delete(name)
     await w.wait(lambda: namespaces.missing(name))
     await namespaces.create({"metadata": {"name": name}})

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from tests.conformance.wire import Tree
+    from tests.conformance.wire import Resource, Tree
 
 
 def pod(name: str, image: str = "pause", labels: dict[str, str] | None = None, **spec: Any) -> Tree:
@@ -47,3 +47,9 @@ def owners(*objects: Tree) -> list[Tree]:
 def conditions(tree: Tree) -> dict[str, str]:
     """Return the status of each condition."""
     return {c["type"]: c["status"] for c in tree["status"].get("conditions", ())}
+
+
+async def is_running(pods: Resource, name: str) -> bool:
+    """Whether a pod's phase is Running."""
+    running: bool = (await pods.get(name))["status"]["phase"] == "Running"
+    return running
