@@ -164,6 +164,7 @@ class Kubelet:
         volumes = Volumes(
             config.pods_dir, self._client, objects, Tokens(self._client, clock), clock
         )
+        volumes.make_root()
 
         def variables(pod: Pod) -> dict[str, str]:
             namespace = pod.metadata.namespace or ""

@@ -824,3 +824,12 @@ def test_a_sandbox_that_was_made_after_all_is_used(story: Any) -> None:
         assert it.runtime.calls.count("run_sandbox") == 1
 
     story(tell)
+
+
+def test_nobody_else_on_the_machine_reads_what_pods_have(story: Any, tmp_path: Path) -> None:
+    async def tell(it: NodeUnderTest) -> None:
+        pods = [p for p in tmp_path.rglob("pods") if p.parent.name != "logs"]
+        assert pods
+        assert [p.stat().st_mode & 0o777 for p in pods] == [0o750] * len(pods)
+
+    story(tell)

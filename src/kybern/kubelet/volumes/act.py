@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from kybern.lib.clock import Clock
 
 NEVER = float("inf")
+PODS_MODE = 0o750  # upstream's
 
 
 class MountFailed(Exception):
@@ -65,6 +66,11 @@ class Volumes:
         self._objects = objects
         self._tokens = tokens
         self._clock = clock
+
+    def make_root(self) -> None:
+        """Make the directory of all pods; only we may enter: secrets and tokens are below."""
+        self._pods_dir.mkdir(parents=True, exist_ok=True)
+        self._pods_dir.chmod(PODS_MODE)
 
     def pod_dir(self, uid: str) -> Path:
         """Return the directory of a pod."""
