@@ -5,6 +5,7 @@ Out:  where the API server is, a token, the processes by name.
 By:   the scripts beside this file. Each also takes SERVER TOKEN, to measure a cluster that runs.
 """
 
+import asyncio
 import contextlib
 import http.client
 import json
@@ -156,6 +157,45 @@ def api_server_alone():
         process.send_signal(signal.SIGTERM)
         process.wait(30)
         shutil.rmtree(directory)
+
+
+class Sender:
+    """Requests over a few connections that are kept."""
+
+    def __init__(self, connection, server, connections):
+        self.connection, self.server, self.connections = connection, server, connections
+
+    async def send(self, method, path, accept=(), **body):
+        async with self.connection.request(method, self.server + path, **body) as answer:
+            if answer.status >= 300 and answer.status not in accept:
+                raise SystemExit(f"{method} {path}: {answer.status} {await answer.text()}")
+            return await answer.json()
+
+    async def times(self, count, one):
+        """Run `one(i)` for each i below `count`, as many at a time as there are connections."""
+        left = iter(range(count))
+
+        async def work():
+            for i in left:
+                await one(i)
+
+        async with asyncio.TaskGroup() as group:
+            for _ in range(self.connections):
+                group.create_task(work())
+
+
+@contextlib.asynccontextmanager
+async def session(target, connections):
+    """Open a Sender."""
+    import aiohttp
+
+    connector = aiohttp.TCPConnector(limit=connections, ssl=False)
+    headers = {"Authorization": f"Bearer {target.token}"}
+    timeout = aiohttp.ClientTimeout(total=60)
+    async with aiohttp.ClientSession(
+        connector=connector, headers=headers, timeout=timeout
+    ) as connection:
+        yield Sender(connection, target.server, connections)
 
 
 def answers(target, path):

@@ -12,7 +12,6 @@ import asyncio
 import sys
 import time
 
-import aiohttp
 import clusters
 
 CONNECTIONS = 32
@@ -46,64 +45,37 @@ def pod():
     }
 
 
-class Load:
-    """Requests on a few connections."""
+async def add_node(sender, i):
+    await sender.send("POST", "/api/v1/nodes", json=node(i), accept=(409,))
+    # admission says that a new node is not ready; no controller is needed to take that back
+    path = f"/api/v1/nodes/bench-node-{i}"
+    await sender.send("PATCH", path, headers=MERGE, data=b'{"spec":{"taints":null}}')
 
-    def __init__(self, session, server):
-        self.session, self.server = session, server
 
-    async def send(self, method, path, accept=(), **body):
-        async with self.session.request(method, self.server + path, **body) as answer:
-            if answer.status >= 300 and answer.status not in accept:
-                raise SystemExit(f"{method} {path}: {answer.status} {await answer.text()}")
-            return await answer.json()
-
-    async def times(self, count, one):
-        """Run `one(i)` for each i below `count`, as many at a time as there are connections."""
-        left = iter(range(count))
-
-        async def work():
-            for i in left:
-                await one(i)
-
-        async with asyncio.TaskGroup() as group:
-            for _ in range(CONNECTIONS):
-                group.create_task(work())
-
-    async def add_node(self, i):
-        await self.send("POST", "/api/v1/nodes", json=node(i), accept=(409,))
-        # admission says that a new node is not ready; no controller is needed to take that back
-        await self.send("PATCH", f"/api/v1/nodes/bench-node-{i}", headers=MERGE,
-                        data=b'{"spec":{"taints":null}}')  # fmt: skip
-
-    async def unbound(self, path):
-        one = await self.send("GET", f"{path}?limit=1&fieldSelector=spec.nodeName%3D")
-        return bool(one["items"])
+async def unbound(sender, path):
+    one = await sender.send("GET", f"{path}?limit=1&fieldSelector=spec.nodeName%3D")
+    return bool(one["items"])
 
 
 async def schedule(target, nodes, pods):
     """Return the seconds until all nodes, all pods, and all bindings were there."""
     path = f"/api/v1/namespaces/{NAMESPACE}/pods"
-    connector = aiohttp.TCPConnector(limit=CONNECTIONS, ssl=False)
-    headers = {"Authorization": f"Bearer {target.token}"}
-    timeout = aiohttp.ClientTimeout(total=60)
-    async with aiohttp.ClientSession(
-        connector=connector, headers=headers, timeout=timeout
-    ) as session:
-        load = Load(session, target.server)
+    async with clusters.session(target, CONNECTIONS) as sender:
         began = time.perf_counter()
-        await load.times(nodes, load.add_node)
+        await sender.times(nodes, lambda i: add_node(sender, i))
         made_nodes = time.perf_counter()
-        await load.times(pods, lambda _: load.send("POST", path, json=pod()))
+        await sender.times(pods, lambda _: sender.send("POST", path, json=pod()))
         created = time.perf_counter()
-        while await load.unbound(path):
+        while await unbound(sender, path):
             if time.perf_counter() - created > PATIENCE:
                 raise SystemExit(f"gave up: pods without a node after {PATIENCE:.0f} s")
             await asyncio.sleep(0.1)
         bound = time.perf_counter()
         if target.directory is None:  # somebody else's cluster: leave nothing behind
-            await load.send("DELETE", f"/api/v1/namespaces/{NAMESPACE}")
-            await load.times(nodes, lambda i: load.send("DELETE", f"/api/v1/nodes/bench-node-{i}"))
+            await sender.send("DELETE", f"/api/v1/namespaces/{NAMESPACE}")
+            await sender.times(
+                nodes, lambda i: sender.send("DELETE", f"/api/v1/nodes/bench-node-{i}")
+            )
     return made_nodes - began, created - made_nodes, bound - made_nodes
 
 
