@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 
 from kybern.cmd import containerd
 from kybern.kubelet import images
+from kybern.kubelet.cgroups import Cgroups
+from kybern.kubelet.config import KubeletConfig
 from kybern.kubelet.volumes import mounts
 from kybern.network import cleanup, cni
 from kybern.network.config import NetworkConfig
@@ -76,6 +78,8 @@ def running(number: int) -> Iterator[tuple[Path, containerd.Containerd, NetworkC
         process.wait(10)
         log.close()
         cleanup.cleanup(network)
+        for group in ("/kybern-contract", KubeletConfig("one", directory, "").pods_cgroup):
+            Cgroups(group, containerd.cgroup_version()).remove_all()
         mounts.unmount_below(str(directory))
         shutil.rmtree(directory, ignore_errors=True)
 
