@@ -6,6 +6,7 @@
 from __future__ import annotations
 
 import asyncio
+import warnings
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -39,9 +40,19 @@ def live() -> Callable[[Coroutine[Any, Any, Any]], Any]:
     def run(main: Coroutine[Any, Any, Any]) -> Any:
         async def limited() -> Any:
             async with asyncio.timeout(20):
-                return await main
+                try:
+                    return await main
+                finally:
+                    for _ in range(3):  # what was closed takes a turn of the loop to be gone
+                        await asyncio.sleep(0)
 
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            return runner.run(limited())
+        # uvloop warns of what is still open while it closes its handles. A warning that is an
+        # error would leave that handle open, and the loop would wait for it for ever.
+        with warnings.catch_warnings(record=True) as unclosed:
+            warnings.simplefilter("always", ResourceWarning)
+            with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+                answer = runner.run(limited())
+        assert [str(w.message) for w in unclosed] == []
+        return answer
 
     return run

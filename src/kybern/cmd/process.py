@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import os
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from kybern.lib import logs
 
@@ -32,12 +33,27 @@ def run(main: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
     gc.collect()
     gc.freeze()
     gc.set_threshold(50_000, 20, 50)
+    runner = asyncio.Runner(loop_factory=uvloop.new_event_loop)
     try:
-        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-            runner.run(_until_stopped(main, name))
+        runner.run(_until_stopped(main, name))
     except Fatal as error:
         sys.stderr.write(f"{error}\n")
-        raise SystemExit(1) from None
+        _leave(1)
+    except BaseException:  # noqa: BLE001 - the last one who can say anything
+        logs.get(name).exception("the program ends because of an error nobody expected")
+        _leave(1)
+    _leave(0)
+
+
+def _leave(code: int) -> NoReturn:
+    """End the process without closing the event loop.
+
+    Everything of ours is closed by now, the kernel closes the sockets, and uvloop's `close`
+    sometimes waits for ever for a connected UDP handle that it never closes.
+    """
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(code)
 
 
 async def _until_stopped(main: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
