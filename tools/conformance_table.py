@@ -34,8 +34,8 @@ STATES = (ALONE, STORY, PLAYED, NOT_YET)
 
 HEAD = """# Conformance
 
-Upstream's conformance suite for v1.36 has {total} tests. **{done} of {total}** are covered by a test
-of ours that makes the same demands: {alone} without any node, {story} with real containers,
+The conformance suite of Kubernetes v1.36 has {total} tests. **{done} of {total}** are covered by a
+test of ours that makes the same demands: {alone} without any node, {story} with real containers,
 {played} with nodes whose kubelets are played. The other {left} are not covered yet.
 
 | State | Means |

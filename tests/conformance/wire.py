@@ -314,6 +314,10 @@ class Watch:
             objects.append(obj)
         return objects
 
+    def empty(self) -> bool:
+        """Whether no event is waiting to be read."""
+        return self._events.empty()
+
     async def quiet(self, seconds: float = 10.0) -> None:
         """Fail if an event comes, or the watch ends, within so many seconds."""
         try:
