@@ -833,3 +833,25 @@ def test_nobody_else_on_the_machine_reads_what_pods_have(story: Any, tmp_path: P
         assert [p.stat().st_mode & 0o777 for p in pods] == [0o750] * len(pods)
 
     story(tell)
+
+
+def test_what_a_killed_kubelet_left_is_removed_by_the_next(story: Any) -> None:
+    async def tell(it: NodeUnderTest) -> None:
+        await it.create("stays")
+        await it.settle(2)
+        stays = (await it.get("stays")).metadata.uid
+        await it.kill_kubelet()
+        config = it.kubelet.config
+        (config.logs_dir / "default_gone_u-1" / "main").mkdir(parents=True)
+        (config.logs_dir / "something else").mkdir()
+        (config.logs_dir / f"default_stays_{stays}").mkdir(exist_ok=True)
+        (config.pods_dir / "u-1" / "volumes").mkdir(parents=True)
+        (config.pods_dir / "a file").touch()
+        await it.start_kubelet()
+        await it.settle(1)
+        kept = {path.name for path in config.logs_dir.iterdir()}
+        assert kept == {"something else", f"default_stays_{stays}"}
+        assert not (config.pods_dir / "u-1").exists()
+        assert (await it.get("stays")).status.phase == "Running"
+
+    story(tell)

@@ -162,7 +162,7 @@ class RealNode:
         async with asyncio.timeout(30):
             while (await self.client.list(Pod, "default"))[0]:
                 await asyncio.sleep(0.01)
-            while await self.runtime.sandboxes():
+            while await self.runtime.sandboxes() or any(self.config.logs_dir.iterdir()):
                 await asyncio.sleep(0.01)
 
 

@@ -86,6 +86,12 @@ def log_directory_name(namespace: str, name: str, uid: str) -> str:
     return f"{namespace}_{name}_{uid}"
 
 
+def uid_of_log_directory(name: str) -> str:
+    """Return whose logs are in a directory of this name; "" when it is no such name."""
+    parts = name.split("_")
+    return parts[2] if len(parts) == 3 else ""
+
+
 def _aliases(pod: Pod) -> str:
     if not pod.spec.hostAliases:
         return ""

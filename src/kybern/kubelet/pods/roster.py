@@ -7,12 +7,16 @@ By:   agent.py.
 
 from __future__ import annotations
 
+import asyncio
+import os
+import shutil
 from typing import TYPE_CHECKING
 
 from kybern.api.core.v1 import Pod
 from kybern.api.meta.v1 import ObjectMeta
 from kybern.kubelet.pods.admission import admit
 from kybern.kubelet.pods.lifecycle import Phase
+from kybern.kubelet.pods.names import uid_of_log_directory
 from kybern.kubelet.pods.status import TERMINAL
 from kybern.kubelet.pods.survey import survey
 from kybern.kubelet.pods.tools import WARNING
@@ -114,6 +118,12 @@ class Roster:
         for uid in self._tools.cgroups.left_behind():
             if uid not in self._workers:
                 self._tools.cgroups.remove(uid)
+        logs_dir = self._tools.config.logs_dir
+        for name in os.listdir(logs_dir) if logs_dir.is_dir() else ():
+            uid = uid_of_log_directory(name)
+            if uid and uid not in self._workers:
+                removing = asyncio.to_thread(shutil.rmtree, logs_dir / name, ignore_errors=True)
+                self._tasks.spawn(removing, name=f"remove logs of {uid}")
 
     # --- events, from the runtime
 
