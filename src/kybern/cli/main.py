@@ -41,17 +41,24 @@ def _directory(path: Path | None) -> directory.Directory:
 @app.command()
 def up(
     data_dir: DataDir = None,
-    port: Annotated[int, typer.Option(help="Port of the API server.")] = 6443,
-    store: Annotated[str, typer.Option(help="sqlite (a file in DIR) or memory.")] = "sqlite",
+    port: Annotated[int | None, typer.Option(help="Port of the API server.  [6443]")] = None,
+    store: Annotated[
+        str | None, typer.Option(help="sqlite (a file in DIR) or memory.  [sqlite]")
+    ] = None,
     control_plane_only: Annotated[
-        bool, typer.Option("--control-plane-only", help="No node: no root, no containerd needed.")
-    ] = False,
+        bool | None,
+        typer.Option(
+            "--control-plane-only/--no-control-plane-only",
+            help="No node: no root, no containerd needed.",
+        ),
+    ] = None,
     runtime_endpoint: Annotated[
-        str, typer.Option(metavar="SOCKET", help="Use this CRI runtime, not our own containerd.")
-    ] = "",
+        str | None,
+        typer.Option(metavar="SOCKET", help="Use this CRI runtime, not our own containerd."),
+    ] = None,
     token: Annotated[
-        str, typer.Option(help="A static bearer token of system:masters, for scripts.")
-    ] = "",
+        str | None, typer.Option(help="A static bearer token of system:masters, for scripts.")
+    ] = None,
     nodes: Annotated[
         int, typer.Option(help="Nodes on this machine; more than one is to come.")
     ] = 1,
@@ -59,7 +66,11 @@ def up(
         bool, typer.Option("--foreground", help="Stay, log to the terminal, stop on Ctrl-C.")
     ] = False,
 ) -> None:
-    """Start a cluster on this machine; return when its node is Ready."""
+    """Start a cluster on this machine; wait for its node.
+
+    What you do not say stays as it was when the cluster in DIR was last started; what was never
+    said is the value in brackets.
+    """
     from kybern.cli.verbs.up import Request, run
 
     request = Request(

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import socket
 from pathlib import Path
 
 CNI_DIRECTORIES = (Path("/opt/cni/bin"), Path("/usr/lib/cni"), Path("/usr/libexec/cni"))
@@ -30,12 +31,12 @@ def cni_directory() -> Path | None:
     return None
 
 
-def missing(*, node: bool, own_runtime: bool) -> list[str]:
+def missing(*, node: bool, runtime: str = "") -> list[str]:
     """Return what keeps a cluster from starting here.
 
     Args:
         node: whether there is to be a node, or only a control plane.
-        own_runtime: whether we start containerd ourselves.
+        runtime: socket of the container runtime; "" when we start containerd ourselves.
     """
     if not node:
         return []
@@ -45,18 +46,36 @@ def missing(*, node: bool, own_runtime: bool) -> list[str]:
             "only the control plane with --control-plane-only."
         ]
     programs = {"nft": "nftables", "ip": "iproute2"}
-    if own_runtime:
+    if not runtime:
         programs |= {"containerd": "containerd", "runc": "runc"}
     packages = [package for program, package in programs.items() if find(program) is None]
     if cni_directory() is None:
         packages.append("containernetworking-plugins")
     if not packages:
-        return []
+        return (
+            []
+            if not runtime or listens(runtime)
+            else [
+                f"no container runtime listens at {runtime}: start it, name its socket with "
+                "--runtime-endpoint, or let Kybern start a containerd of its own with "
+                "--runtime-endpoint ''."
+            ]
+        )
     return [
         f"this machine lacks {_and(packages)}: install with `apt-get install "
         f"{' '.join(packages)}` (or `make setup` does), or start only the control plane with "
         "--control-plane-only."
     ]
+
+
+def listens(endpoint: str) -> bool:
+    """Whether anybody takes connections at a socket, `/a/path` or `unix:///a/path`."""
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(endpoint.removeprefix("unix://"))
+        except OSError:
+            return False
+    return True
 
 
 def _and(words: list[str]) -> str:

@@ -114,7 +114,7 @@ def find(directory: Directory) -> tuple[int, list[Running]] | None:
     """Return the supervisor's process id and its programs, or None when none runs."""
     try:
         state = json.loads(directory.state.read_text())
-    except (FileNotFoundError, ValueError):
+    except (FileNotFoundError, NotADirectoryError, ValueError):
         return None
     if not _is_supervisor(state["pid"], directory):
         return None

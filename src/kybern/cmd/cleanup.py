@@ -13,7 +13,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kybern.cluster import mounts
+from kybern.cluster import mounts, prerequisites
 from kybern.cluster import settings as settings_file
 from kybern.cluster.directory import Directory
 from kybern.cmd.containerd import cgroup_version
@@ -46,7 +46,11 @@ def main() -> None:
 
 async def clean(directory: Directory, settings: Settings) -> list[str]:
     """Remove everything; return what could not be removed, one sentence each."""
-    problems = await stop_pods(CriRuntime(endpoint(directory, settings), SYSTEM))
+    runtime = endpoint(directory, settings)
+    if settings.runtime_endpoint and not prerequisites.listens(runtime):
+        problems = [f"no container runtime listens at {runtime}, so its pods stay."]
+    else:
+        problems = await stop_pods(CriRuntime(runtime, SYSTEM))
     problems += cleanup(network_config(directory, settings))
     try:
         await sync.clean_up(settings.nft_table)

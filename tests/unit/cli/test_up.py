@@ -9,9 +9,12 @@ import pytest
 from kybern.cli import api
 from kybern.cli.errors import Failed
 from kybern.cli.verbs import up
-from kybern.cluster import processes
+from kybern.cluster import prerequisites, processes
 from kybern.cluster import settings as settings_file
 from kybern.cluster.directory import Directory
+from kybern.lib.clock import SYSTEM, parse_rfc3339
+
+NOW = "2026-01-02T03:04:05Z"
 
 
 @pytest.fixture
@@ -73,6 +76,48 @@ def test_the_node_keeps_its_name_when_the_machine_changes_its_own(kybern, tmp_pa
     monkeypatch.setattr(up.slots, "host_name", lambda: "renamed")
     kybern(*words)
     assert settings_file.load(tmp_path / "data/cluster.json").node_name == "box"
+
+
+def test_what_is_not_said_stays_as_it_was(kybern, started, tmp_path):
+    root, port = tmp_path / "data", free_port()
+    words = ("up", "--data-dir", root)
+    said = ("--control-plane-only", "--port", port, "--token", "a-long-token", "--store", "memory")
+    assert kybern(*words, *said).code == 0
+    assert kybern(*words).code == 0
+    chosen = settings_file.load(Directory(root).settings)
+    assert (chosen.port, chosen.token, chosen.store) == (port, "a-long-token", "memory")
+    assert chosen.control_plane_only
+    assert kybern(*words, "--token", "", "--store", "sqlite").code == 0
+    chosen = settings_file.load(Directory(root).settings)
+    assert (chosen.port, chosen.token, chosen.store) == (port, "", "sqlite")
+    assert len(started) == 3
+
+
+def test_a_running_cluster_is_not_taken_for_another(kybern, started, running):
+    done = kybern("up", "--data-dir", running.root, "--port", "1", "--control-plane-only")
+    assert (done.code, started) == (0, [])
+    done = kybern("up", "--data-dir", running.root, "--port", "1234")
+    assert (done.code, done.out, started) == (1, "", [])
+    assert "is running already, with another --port: stop it with `kybern down" in done.err
+
+
+def test_a_runtime_that_is_not_there_is_one_sentence(kybern, started, tmp_path, monkeypatch):
+    monkeypatch.setattr(prerequisites.os, "geteuid", lambda: 0)
+    monkeypatch.setattr(prerequisites, "find", lambda program: program)
+    monkeypatch.setattr(prerequisites, "cni_directory", lambda: tmp_path)
+    socket_path = tmp_path / "nobody.sock"
+    done = kybern("up", "--data-dir", tmp_path / "data", "--runtime-endpoint", socket_path)
+    assert done.code == 1
+    assert f"no container runtime listens at {socket_path}" in done.err
+    assert not (tmp_path / "data").exists()
+    assert started == []
+
+
+def test_the_export_line_can_be_evaluated(kybern, started, tmp_path):
+    root = tmp_path / "with a space"
+    done = kybern("up", "--control-plane-only", "--data-dir", root, "--port", free_port())
+    assert done.out == f"export KUBECONFIG='{root}/admin.kubeconfig'\n"
+    assert len(started) == 1
 
 
 def test_a_running_cluster_is_left_alone(kybern, started, running):
@@ -187,22 +232,36 @@ def test_a_server_that_never_becomes_ready_is_one_sentence(running, monkeypatch)
         up._wait_server(running, settings_file.load(running.settings))
 
 
-def node(status, message=""):
-    condition = {"type": "Ready", "status": status, "message": message}
+def node(status, message="", at="2026-01-02T03:04:05Z"):
+    condition = {"type": "Ready", "status": status, "message": message, "lastHeartbeatTime": at}
     return {"type": "MODIFIED", "object": {"status": {"conditions": [condition]}}}
 
 
 def test_the_node_is_waited_for(running, monkeypatch):
-    seen = iter([{"type": "BOOKMARK", "object": {}}, node("False", "no CNI"), node("True")])
+    old = node("True", at="2026-01-02T03:04:04Z")  # said before this start: it may be gone
+    seen = iter([{"type": "BOOKMARK", "object": {}}, old, node("False", "no CNI"), node("True")])
     monkeypatch.setattr(up.api, "watch", lambda *_, **__: seen)
-    up._wait_node(running, settings_file.load(running.settings))
+    monkeypatch.setattr(up, "NODE_TIMEOUT", 1e9)
+    up._wait_node(running, settings_file.load(running.settings), parse_rfc3339(NOW))
     assert list(seen) == []
 
 
 def test_a_node_that_never_becomes_ready_says_why(running, monkeypatch):
     monkeypatch.setattr(up.api, "watch", lambda *_, **__: iter([node("False", "no CNI")]))
-    with pytest.raises(Failed, match=r"is not Ready after 120 s \(no CNI\): look into .*node.log"):
-        up._wait_node(running, settings_file.load(running.settings))
+    monkeypatch.setattr(up, "NODE_TIMEOUT", 0.1)
+    monkeypatch.setattr(up, "rfc3339", lambda _: NOW)
+    with pytest.raises(Failed, match=r"is not Ready after 0 s \(no CNI\): look into .*node.log"):
+        up._wait_node(running, settings_file.load(running.settings), SYSTEM.now())
+
+
+def test_waiting_ends_when_somebody_stops_the_cluster(running, monkeypatch):
+    def stopped(*_, **__):
+        running.state.unlink()
+        return iter([])
+
+    monkeypatch.setattr(up.api, "watch", stopped)
+    with pytest.raises(Failed, match="was stopped while it started"):
+        up._wait_node(running, settings_file.load(running.settings), SYSTEM.now())
 
 
 def test_a_watch_that_breaks_says_so(running, monkeypatch):
@@ -211,5 +270,6 @@ def test_a_watch_that_breaks_says_so(running, monkeypatch):
         raise TimeoutError("timed out")
 
     monkeypatch.setattr(up.api, "watch", broken)
+    monkeypatch.setattr(up, "rfc3339", lambda _: NOW)
     with pytest.raises(Failed, match=r"\(no CNI; timed out\)"):
-        up._wait_node(running, SimpleNamespace(node_name="box"))
+        up._wait_node(running, SimpleNamespace(node_name="box"), SYSTEM.now())

@@ -1,6 +1,7 @@
 """What this machine lacks, in one sentence."""
 
 import os
+import socket
 
 import pytest
 
@@ -35,19 +36,19 @@ def machine(monkeypatch, tmp_path):
 
 @pytest.mark.usefixtures("machine")
 def test_nothing_is_missing():
-    assert missing(node=True, own_runtime=True) == []
+    assert missing(node=True, runtime="") == []
 
 
 def test_a_control_plane_needs_nothing(machine, monkeypatch):
     machine.lose("nft", "ip", "containerd", "runc")
     monkeypatch.setattr(prerequisites.os, "geteuid", lambda: 1000)
-    assert missing(node=False, own_runtime=False) == []
+    assert missing(node=False, runtime="/x.sock") == []
 
 
 @pytest.mark.usefixtures("machine")
 def test_a_node_needs_root(monkeypatch):
     monkeypatch.setattr(prerequisites.os, "geteuid", lambda: 1000)
-    (sentence,) = missing(node=True, own_runtime=True)
+    (sentence,) = missing(node=True, runtime="")
     assert "needs root" in sentence
     assert "sudo" in sentence
     assert "--control-plane-only" in sentence
@@ -56,20 +57,26 @@ def test_a_node_needs_root(monkeypatch):
 def test_everything_missing_is_told_at_once_with_the_command(machine):
     machine.lose("nft", "containerd")
     machine.lose_plugin("bridge")
-    (sentence,) = missing(node=True, own_runtime=True)
+    (sentence,) = missing(node=True, runtime="")
     assert "lacks nftables, containerd and containernetworking-plugins" in sentence
     assert "apt-get install nftables containerd containernetworking-plugins" in sentence
 
 
 def test_one_thing_missing(machine):
     machine.lose("runc")
-    (sentence,) = missing(node=True, own_runtime=True)
+    (sentence,) = missing(node=True, runtime="")
     assert sentence.startswith("this machine lacks runc: install with `apt-get install runc`")
 
 
-def test_another_runtime_spares_ours(machine):
+def test_another_runtime_spares_ours(machine, tmp_path, monkeypatch):
     machine.lose("containerd", "runc")
-    assert missing(node=True, own_runtime=False) == []
+    monkeypatch.chdir(tmp_path)  # a socket's path is short
+    with socket.socket(socket.AF_UNIX) as runtime:
+        runtime.bind("x.sock")
+        runtime.listen()
+        assert missing(node=True, runtime="unix://x.sock") == []
+    (sentence,) = missing(node=True, runtime="x.sock")
+    assert sentence.startswith("no container runtime listens at x.sock")
 
 
 def test_programs_are_found_where_path_does_not_look(monkeypatch, tmp_path):

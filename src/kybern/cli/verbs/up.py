@@ -2,15 +2,17 @@
 
 In:   the flags, and what an earlier `up` left in the data directory.
 Out:  a running supervisor; the line that points kubectl at the cluster.
-By:   cli/main.py. A cluster that runs is left alone.
+By:   cli/main.py. A cluster that runs is left alone; what is not said stays as it was last time.
 """
 
 from __future__ import annotations
 
 import contextlib
+import errno
+import shlex
 import sys
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 import typer
@@ -23,25 +25,33 @@ from kybern.cli.verbs.foreground import follow
 from kybern.cluster import certificates, kubeconfigs, prerequisites, processes, programs, slots
 from kybern.cluster import settings as settings_file
 from kybern.cluster.settings import Settings
+from kybern.lib.clock import SYSTEM, rfc3339
 
 if TYPE_CHECKING:
     from kybern.cluster.directory import Directory
 
 SERVER_TIMEOUT = 60.0  # seconds; a cold disk and a large store may need it
 NODE_TIMEOUT = 120.0
+LOOK_AGAIN = 2  # seconds; meanwhile a program may have ended
 
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The flags of `kybern up`."""
+    """The flags of `kybern up`; None for what was not said."""
 
-    port: int
-    store: str
-    control_plane_only: bool
-    runtime_endpoint: str
-    token: str
-    nodes: int
-    foreground: bool
+    port: int | None = None
+    store: str | None = None
+    control_plane_only: bool | None = None
+    runtime_endpoint: str | None = None
+    token: str | None = None
+    nodes: int = 1
+    foreground: bool = False
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """The settings that were said."""
+        names = ("port", "store", "control_plane_only", "runtime_endpoint", "token")
+        return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
 def run(directory: Directory, request: Request) -> None:
@@ -52,10 +62,12 @@ def run(directory: Directory, request: Request) -> None:
         )
     if processes.find(directory) is not None:
         chosen = settings_of(directory)
+        _insist(directory, chosen, request)
         say(f"The cluster in {directory.root} is running already; nothing to do.")
         _hint(directory, chosen)
         return
     chosen = prepare(directory, request)
+    began = SYSTEM.now()
     try:
         with step("Starting the processes", "Started the processes"):
             processes.start(directory, *programs.of(directory, chosen))
@@ -66,7 +78,7 @@ def run(directory: Directory, request: Request) -> None:
             _wait_server(directory, chosen)
         if not chosen.control_plane_only:
             with step("Waiting for the node", f"Node {chosen.node_name} is Ready"):
-                _wait_node(directory, chosen)
+                _wait_node(directory, chosen, began)
     except BaseException:
         with contextlib.suppress(processes.StopTimeoutError):
             processes.stop(directory)
@@ -76,14 +88,26 @@ def run(directory: Directory, request: Request) -> None:
         follow(directory)
 
 
+def _insist(directory: Directory, chosen: Settings, request: Request) -> None:
+    """Do not say that all is well when the running cluster is not the one asked for."""
+    for name, value in request.said.items():
+        if getattr(chosen, name) != value:
+            flag = f"--{name.replace('_', '-')}"
+            raise Failed(
+                f"the cluster in {directory.root} is running already, with another {flag}: stop "
+                f"it with `kybern down --data-dir {shlex.quote(str(directory.root))}` first."
+            )
+
+
 def prepare(directory: Directory, request: Request) -> Settings:
     """Check the machine and write everything the processes need."""
-    if problems := prerequisites.missing(
-        node=not request.control_plane_only, own_runtime=not request.runtime_endpoint
-    ):
-        raise Failed(" ".join(problems))
     try:
-        chosen = _settle(directory, request)
+        chosen = _asked_for(directory, request)
+        if problems := prerequisites.missing(
+            node=not chosen.control_plane_only, runtime=chosen.runtime_endpoint
+        ):
+            raise Failed(" ".join(problems))
+        chosen = _settle(directory, chosen)
         directory.make()
         settings_file.save(chosen, directory.settings)
         with step("Preparing certificates", "Certificates are in place"):
@@ -92,30 +116,39 @@ def prepare(directory: Directory, request: Request) -> Settings:
     except (settings_file.SettingsError, slots.NoSlotError, certificates.DamagedError) as error:
         raise Failed(str(error)) from None
     except OSError as error:
+        space = "Free some space or choose" if error.errno == errno.ENOSPC else "Choose"
         raise Failed(
             f"cannot write to {error.filename or directory.root}: {error.strerror}. "
-            "Free some space or choose another directory with --data-dir."
+            f"{space} another directory with --data-dir."
         ) from None
     return chosen
 
 
-def _settle(directory: Directory, request: Request) -> Settings:
-    """Return the settings: what an earlier `up` chose stays, the flags are those of now."""
-    earlier = settings_file.load(directory.settings) if directory.settings.exists() else None
-    chosen = earlier or Settings(data_dir=str(directory.root))
+def _asked_for(directory: Directory, request: Request) -> Settings:
+    """Return the settings of the last time, with what is said now."""
     chosen = msgspec.structs.replace(
-        chosen,
-        port=request.port, store=request.store, token=request.token,
-        control_plane_only=request.control_plane_only, runtime_endpoint=request.runtime_endpoint,
-    )  # fmt: skip
+        _earlier(directory) or Settings(data_dir=str(directory.root)), **request.said
+    )
     if problems := chosen.check():
         raise typer.BadParameter(" ".join(problems))
+    return chosen
+
+
+def _earlier(directory: Directory) -> Settings | None:
+    try:
+        return settings_file.load(directory.settings) if directory.settings.exists() else None
+    except (PermissionError, NotADirectoryError):
+        return None  # what comes next is refused as well, and can say more
+
+
+def _settle(directory: Directory, chosen: Settings) -> Settings:
+    """Return the settings with what the machine decides."""
     if not slots.port_is_free(chosen.port):
         raise Failed(
             f"port {chosen.port} is taken by another program: stop it, or choose another port "
             "with --port."
         )
-    if request.control_plane_only:
+    if chosen.control_plane_only:
         return msgspec.structs.replace(chosen, node_ip=slots.node_address())
     networks = slots.networks(slots.claim(directory.root))
     return msgspec.structs.replace(
@@ -150,22 +183,28 @@ def _wait_server(directory: Directory, chosen: Settings) -> None:
         )
 
 
-def _wait_node(directory: Directory, chosen: Settings) -> None:
+def _wait_node(directory: Directory, chosen: Settings, began: float) -> None:
+    """Wait until the node says that it is Ready; what it said before `began` does not count."""
     path = (
         f"/api/v1/nodes?watch=1&fieldSelector=metadata.name%3D{chosen.node_name}"
-        f"&timeoutSeconds={int(NODE_TIMEOUT)}&sendInitialEvents=true"
+        f"&timeoutSeconds={LOOK_AGAIN}&sendInitialEvents=true"
         "&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
     )
-    why = "it has not registered"
-    try:
-        for event in api.watch(directory, chosen, path, timeout=NODE_TIMEOUT):
+    why, since = "it has not registered", rfc3339(began)
+    while SYSTEM.now() < began + NODE_TIMEOUT:
+        try:
+            for event in api.watch(directory, chosen, path, timeout=LOOK_AGAIN + 5):
+                ready = _ready_condition(event["object"])
+                if (ready.get("lastHeartbeatTime") or "") < since:
+                    continue
+                if ready.get("status") == "True":
+                    return
+                why = ready.get("message") or why
+        except OSError as error:
             _check_processes(directory)
-            ready = _ready_condition(event["object"])
-            if ready.get("status") == "True":
-                return
-            why = ready.get("message") or why
-    except OSError as error:
-        why = f"{why}; {error}"
+            why = f"{why}; {error}"
+            break
+        _check_processes(directory)
     raise Failed(
         f"the node {chosen.node_name} is not Ready after {NODE_TIMEOUT:.0f} s ({why}): look into "
         f"{directory.logs / 'node.log'}."
@@ -180,7 +219,9 @@ def _ready_condition(node: dict) -> dict:  # type: ignore[type-arg]
 def _check_processes(directory: Directory) -> None:
     """A process that died at once will not come up by waiting: say what it said."""
     found = processes.find(directory)
-    for child in found[1] if found else ():
+    if found is None:
+        raise Failed("the cluster was stopped while it started.")
+    for child in found[1]:
         if child.restarts:
             said = processes.tail(child.log, 1) or f"it ended with {child.last_exit}"
             raise Failed(f"{child.name} does not start: {said}\nIts log is {child.log}.")
@@ -188,5 +229,5 @@ def _check_processes(directory: Directory) -> None:
 
 def _hint(directory: Directory, chosen: Settings) -> None:
     say(f"\nThe cluster is at {chosen.server}. To use it:\n")
-    sys.stdout.write(f"export KUBECONFIG={directory.admin_kubeconfig}\n")
+    sys.stdout.write(f"export KUBECONFIG={shlex.quote(str(directory.admin_kubeconfig))}\n")
     sys.stdout.flush()
