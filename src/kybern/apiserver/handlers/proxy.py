@@ -7,6 +7,7 @@ By:   handlers.connect.
 
 from __future__ import annotations
 
+import ipaddress
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -134,7 +135,8 @@ def _ready(slice_: Any, wanted: Any) -> list[tuple[str, int]]:
 
 async def _through(ctx: RequestContext, scheme: str, host: str, port: int) -> Answer:
     request = ctx.request
-    prefix = request.path.partition("/proxy")[0] + "/proxy"
+    check_address(host)
+    prefix = _halves(ctx)[0]
     if not ctx.subpath and not request.path.endswith("/") and request.method in ("GET", "HEAD"):
         # Relative links on the page only work below a directory.
         query = f"?{request.query}" if request.query else ""
@@ -146,10 +148,35 @@ async def _through(ctx: RequestContext, scheme: str, host: str, port: int) -> An
     return await _rewritten(answer, prefix)
 
 
+def check_address(host: str) -> None:
+    """Refuse what is near the API server and not in the cluster: status is only what somebody said.
+
+    Raises:
+        BadRequest: it is such an address.
+    """
+    try:
+        address = ipaddress.ip_address(host)
+    except ValueError:
+        return  # a name: the slice's addressType allows that
+    if (
+        address.is_loopback
+        or address.is_link_local
+        or address.is_multicast
+        or address.is_unspecified
+    ):
+        raise errors.BadRequest("address not allowed")
+
+
+def _halves(ctx: RequestContext) -> tuple[str, str]:
+    """Return the path up to `proxy`, and what comes after it; nothing is unescaped."""
+    parts = ctx.request.path.split("/")
+    # /api/v1/namespaces/NS/services/NAME/proxy/REST or /api/v1/nodes/NAME/proxy/REST
+    end = 8 if ctx.resource.namespaced else 6
+    return "/".join(parts[:end]), "/" + "/".join(parts[end:])
+
+
 def _target(ctx: RequestContext) -> str:
-    path = ctx.request.path
-    at = path.find("/proxy")
-    rest = path[at + len("/proxy") :] or "/"
+    rest = _halves(ctx)[1]
     return f"{rest}?{ctx.request.query}" if ctx.request.query else rest
 
 

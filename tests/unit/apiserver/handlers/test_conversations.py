@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from tests.unit.apiserver.harness import DEFAULT, PODS, Identity, Server, pod
 
+from kybern.api.errors import BadRequest
+from kybern.apiserver.handlers import proxy
 from kybern.lib import pki, tls
 from kybern.lib.clock import SYSTEM
 from kybern.lib.http.client import HttpClient, UpgradeRefused
@@ -216,6 +218,13 @@ def test_a_kubelet_that_is_not_there(live, tmp_path) -> None:
     live(story())
 
 
+@pytest.fixture
+def here_is_allowed(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let proxies reach the web server of a test, which is on this machine."""
+    monkeypatch.setattr(proxy, "check_address", lambda host: None)
+
+
+@pytest.mark.usefixtures("here_is_allowed")
 def test_proxies(live, tmp_path) -> None:
     async def web(request: Request) -> Response:
         if request.path == "/page":
@@ -264,6 +273,41 @@ def test_proxies(live, tmp_path) -> None:
             assert await node.read() == b"kubelet"
             assert kubelet.asked[-1] == "GET /stats/summary"
             assert (await server.get(f"{PODS}/a:b:c:d/proxy/")).status == 400
+        await listener.close()
+
+    live(story())
+
+
+@pytest.mark.parametrize(
+    "address", ["127.0.0.1", "::1", "169.254.169.254", "fe80::1", "224.0.0.1", "0.0.0.0"]
+)
+def test_proxies_do_not_lead_to_where_the_server_itself_is(address: str) -> None:
+    with pytest.raises(BadRequest, match="address not allowed"):
+        proxy.check_address(address)
+    proxy.check_address("10.1.2.3")
+    proxy.check_address("web.example.com")
+
+
+@pytest.mark.usefixtures("here_is_allowed")
+@pytest.mark.parametrize("name", ["proxy", "proxy-x", "x-proxy"])
+def test_a_service_that_is_called_like_the_subresource(
+    live, monkeypatch: pytest.MonkeyPatch, name: str
+) -> None:
+    async def web(request: Request) -> Response:
+        return Response(200, request.target.encode(), "text/plain")
+
+    async def story() -> None:
+        listener = await serve(web, "127.0.0.1", 0)
+        async with Server() as server:
+            body = {"metadata": {"name": name}, "spec": {"ports": [{"port": 80}]}}
+            assert (await server.post(f"{DEFAULT}/services", body)).status == 201
+            where = ("127.0.0.1", listener.port)
+            monkeypatch.setattr(proxy, "_endpoint", lambda *_: where)
+            for path, target in (
+                ("/foo?a=b", "/foo?a=b"), ("/", "/"), ("/proxy/a%2Fb", "/proxy/a%2Fb"),
+            ):  # fmt: skip
+                answer = await server.raw("GET", f"{DEFAULT}/services/{name}/proxy{path}")
+                assert b"".join([chunk async for chunk in answer.chunks]) == target.encode()
         await listener.close()
 
     live(story())
