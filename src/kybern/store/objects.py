@@ -229,6 +229,11 @@ class Store:
         """Return how many objects are under the prefix."""
         return self._keys.count(prefix, mvcc.prefix_end(prefix))
 
+    def changed(self, prefix: str) -> int:
+        """Return a revision since which nothing under the prefix of a collection has changed."""
+        collection = self._collections.get(prefix)
+        return self.revision if collection is None else collection.changed
+
     # --- inside ----------------------------------------------------------------------------
 
     def _trim(self) -> None:

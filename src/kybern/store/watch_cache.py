@@ -46,7 +46,7 @@ class Collection:
 
     __slots__ = (
         "_batches", "_count", "_framed", "_framed_count", "_scoped", "_whole", "_window",
-        "attributes", "floor", "pending", "prefix",
+        "attributes", "changed", "floor", "pending", "prefix",
     )  # fmt: skip
 
     def __init__(
@@ -56,6 +56,8 @@ class Collection:
         self.attributes = attributes
         self.floor = floor
         """Everything after this revision is known here."""
+        self.changed = floor
+        """Nothing here has changed since this revision."""
         self.pending: list[Event] = []
         """Events of the batch that is just being applied."""
         self._window = window
@@ -69,6 +71,7 @@ class Collection:
     def publish(self, now: float) -> None:
         """Remember the pending events and tell the watchers."""
         batch, self.pending = self.pending, []
+        self.changed = batch[-1].revision
         self._batches.append((now, batch))
         self._count += len(batch)
         self.trim(now)

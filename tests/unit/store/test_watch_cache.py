@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
+
 from kybern.store.interface import ADDED, Entry, Event
+from kybern.store.kv.memory import MemoryEngine
+from kybern.store.objects import Store
 from kybern.store.watch_cache import Collection, Window, within
 from kybern.store.watcher import Watcher
 
@@ -112,3 +116,19 @@ def test_scopes():
     assert within("/registry/pods/a/x", "/registry/pods/a/x")
     assert not within("/registry/pods/a/xy", "/registry/pods/a/x")
     assert not within("/registry/pods/ab/x", "/registry/pods/a/")
+
+
+def test_a_collection_knows_since_when_nothing_has_changed():
+    async def story():
+        store = Store(MemoryEngine())
+        store.collection("/registry/pods/")
+        store.collection("/registry/nodes/")
+        await store.create("/registry/pods/a/b", b'{"metadata":{}}')
+        before = store.changed("/registry/pods/")
+        await store.create("/registry/nodes/n", b'{"metadata":{}}')
+        assert store.changed("/registry/pods/") == before
+        assert store.changed("/registry/nodes/") == store.revision
+        assert store.changed("/registry/unheard-of/") == store.revision
+        await store.close()
+
+    asyncio.run(story())

@@ -31,6 +31,7 @@ class Lookup(Generic[T]):
         self._struct = struct
         self._prefix = keys.collection(kind.group, kind.plural)
         self._decoded: dict[str, tuple[Entry, T]] = {}
+        self._all: dict[str, tuple[int, list[T]]] = {}
 
     def get(self, name: str, namespace: str = "") -> T | None:
         """Return an object, or None."""
@@ -42,11 +43,17 @@ class Lookup(Generic[T]):
         return f"{self._prefix}{namespace}/{name}" if namespace else self._prefix + name
 
     def all(self, namespace: str = "") -> list[T]:
-        """Return all objects, or those of a namespace, in order of names."""
+        """Return all objects, or those of a namespace, in order of names; the list is borrowed."""
+        known = self._all.get(namespace)
+        changed = self._store.changed(self._prefix)
+        if known is not None and known[0] == changed:
+            return known[1]
         scope = f"{self._prefix}{namespace}/" if namespace else self._prefix
-        if not self._store.count(scope):
-            return []
-        return [self._decode(entry) for entry in self._store.list(scope).entries]
+        found = [self._decode(entry) for entry in self._store.list(scope).entries]
+        if len(self._all) >= KEPT:
+            self._all.clear()
+        self._all[namespace] = (changed, found)
+        return found
 
     def _decode(self, entry: Entry) -> T:
         known = self._decoded.get(entry.key)
