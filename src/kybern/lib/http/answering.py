@@ -98,6 +98,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         "_on_lost",
         "_parser",
         "_reusable",
+        "_sending",
         "_stream",
         "_transport",
         "_until_end",
@@ -126,6 +127,7 @@ class ClientConnection(asyncio.BufferedProtocol):
         self._bodiless = False  # the request was HEAD
         self._got_bytes = False
         self._reusable = True
+        self._sending = False  # the body of a request, piece by piece
         self._until_end = False  # the body ends with the connection
         self._stream: TransportStream | None = None
         self._writable: asyncio.Future[None] | None = None
@@ -133,7 +135,9 @@ class ClientConnection(asyncio.BufferedProtocol):
     @property
     def usable(self) -> bool:
         """Whether a request can be sent."""
-        return not self.lost and self._reusable and not self._transport.is_closing()
+        if self.lost or self._sending:
+            return False
+        return self._reusable and not self._transport.is_closing()
 
     async def exchange(
         self, head: bytes, body: bytes | AsyncIterator[bytes] | None, *, bodiless: bool = False
@@ -157,7 +161,11 @@ class ClientConnection(asyncio.BufferedProtocol):
                 self._transport.write(head + body if body else head)
             else:
                 self._transport.write(head)
+                # Until the last piece is sent, nobody else may use the connection, even if the
+                # response is complete: their request would be taken for a part of this body.
+                self._sending = True
                 await self._send_chunks(body)
+                self._sending = False
             return await answer
         except BaseException:
             self.abort()
@@ -274,6 +282,8 @@ class ClientConnection(asyncio.BufferedProtocol):
     def on_message_begin(self) -> None:
         """Begin a response."""
         self._headers = {}
+        if self._answer is None or self._answer.done():
+            self.abort()  # a second response, for which nobody has asked
 
     def on_header(self, name: bytes, value: bytes) -> None:
         """Take one header; those after the body (trailers) are ignored."""

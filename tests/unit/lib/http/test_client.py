@@ -398,3 +398,37 @@ def test_closed_client(live, served):
                 await client.request("GET", "/")
 
     live(main())
+
+
+def test_a_connection_still_sending_a_body_is_not_given_to_another_request(live):
+    """The server answers before it has read the body, and keeps the connection."""
+    release = asyncio.Event()
+
+    async def body():
+        yield b"first"
+        await release.wait()
+        yield b"second"
+
+    async def main():
+        async with Scripted([OK, OK], [OK, OK]) as server, client_of(server) as client:
+            slow = asyncio.create_task(client.request("POST", "/slow", None, body()))
+            while not server.requests:
+                await asyncio.sleep(0.01)
+            await asyncio.sleep(0.05)  # its answer has arrived
+            other = await client.request("GET", "/other")
+            assert await other.read() == b"ok"
+            release.set()
+            assert await (await slow).read() == b"ok"
+            return [request.split(b"\r\n")[0] for request in server.requests]
+
+    assert live(main()) == [b"POST /slow HTTP/1.1", b"GET /other HTTP/1.1"]
+
+
+def test_a_second_answer_for_which_nobody_asked_breaks_the_connection(live):
+    async def main():
+        async with Scripted([OK + OK], [OK]) as server, client_of(server) as client:
+            assert await (await client.request("GET", "/1")).read() == b"ok"
+            assert await (await client.request("GET", "/2")).read() == b"ok"
+            return len(server.requests), server.connections
+
+    assert live(main()) == (2, [])
