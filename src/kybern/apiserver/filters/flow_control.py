@@ -41,6 +41,7 @@ class FlowControl:
     def __init__(self, services: Services) -> None:
         self._seats = services.config.max_mutating_requests
         self._queue_length = services.config.max_queued_requests
+        self._patience = services.config.request_timeout
         self._taken = 0
         self._waiting: deque[asyncio.Future[None]] = deque()
 
@@ -64,11 +65,7 @@ class FlowControl:
         ctx.seated = False
         self._taken -= 1
         INFLIGHT.set(self._taken)
-        while self._waiting and self._taken < self._seats:
-            free = self._waiting.popleft()
-            if not free.done():
-                free.set_result(None)
-                break
+        self._call_next()
 
     def statistics(self) -> dict[str, int]:
         """Return how many seats are taken and how many requests wait for one."""
@@ -79,8 +76,21 @@ class FlowControl:
         self._taken += 1
         INFLIGHT.set(self._taken)
 
+    def _call_next(self) -> None:
+        while self._waiting and self._taken < self._seats:
+            free = self._waiting.popleft()
+            if not free.done():
+                free.set_result(None)
+                break
+
     async def _wait(self, ctx: RequestContext) -> None:
         free: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiting.append(free)
-        await free
+        try:
+            async with asyncio.timeout(self._patience):
+                await free
+        except BaseException:
+            if free.done() and not free.cancelled():
+                self._call_next()  # it was called just now: somebody else may have the seat
+            raise
         self._take(ctx)

@@ -9,7 +9,7 @@ import pytest
 from tests.unit.apiserver.harness import ADMIN, DEFAULT, PODS, Identity, Server, config_map
 
 from kybern.apiserver import app, go_duration
-from kybern.apiserver.context import RequestContext
+from kybern.apiserver.context import RequestContext, User
 from kybern.apiserver.filters.flow_control import FlowControl
 from kybern.apiserver.filters.request_info import RequestInfo
 from kybern.lib.http.messages import Request
@@ -198,8 +198,6 @@ class TestFlowControl:
                 await server.settle()
                 ctx = RequestContext(server.api.services, Request("POST", MAPS))
                 ctx.verb, ctx.is_resource = "create", True
-                from kybern.apiserver.context import User
-
                 ctx.user = User("joe")
                 waiting = asyncio.ensure_future(control.enter(ctx))  # type: ignore[arg-type]
                 await server.settle()
@@ -211,6 +209,42 @@ class TestFlowControl:
                 assert (await server.post(MAPS, config_map("b"))).status == 201
 
         asyncio.run(story())
+
+    def test_whoever_is_called_and_leaves_lets_the_next_one_in(self) -> None:
+        async def story() -> None:
+            async with Server(max_mutating_requests=1) as server:
+                control = _flow_control(server)
+                asking = [_writing(server) for _ in range(3)]
+                assert control.enter(asking[0]) is None
+                first, second = (
+                    asyncio.ensure_future(control.enter(ctx))  # type: ignore[arg-type]
+                    for ctx in asking[1:]
+                )
+                await server.settle()
+                control.leave(asking[0], None)  # calls the first …
+                first.cancel()  # … which has left by the time it hears that
+                await asyncio.wait([first, second], timeout=1)
+                assert first.cancelled()
+                assert second.done()
+                assert control.statistics() == {"taken": 1, "waiting": 0}
+
+        asyncio.run(story())
+
+    def test_nobody_waits_for_ever(self, virtual) -> None:
+        async def story() -> None:
+            async with Server(max_mutating_requests=1) as server:
+                control = _flow_control(server)
+                assert control.enter(_writing(server)) is None
+                with pytest.raises(TimeoutError):
+                    await control.enter(_writing(server))  # type: ignore[misc]
+
+        virtual(story())
+
+
+def _writing(server: Server) -> RequestContext:
+    ctx = RequestContext(server.api.services, Request("POST", MAPS))
+    ctx.verb, ctx.is_resource, ctx.user = "create", True, User("joe")
+    return ctx
 
 
 def _flow_control(server: Server) -> FlowControl:
