@@ -101,7 +101,8 @@ def test_deployments_from_the_command_line(k):
     assert "tier" not in found["metadata"]["labels"]
     assert found["metadata"]["annotations"]["note"] == "hello"
     k("delete", "deployment", "d")
-    eventually(lambda: not k.get("pods")["items"], 30)
+    # `sleep` as process 1 does not hear SIGTERM: it goes when its 30 s are over
+    eventually(lambda: not k.get("pods")["items"], 60)
 
 
 def test_edit(k, cluster, tmp_path):
