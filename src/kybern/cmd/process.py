@@ -58,6 +58,7 @@ def _leave(code: int) -> NoReturn:
 
 async def _until_stopped(main: Callable[[], Coroutine[Any, Any, None]], name: str) -> None:
     loop = asyncio.get_running_loop()
+    loop.set_exception_handler(_report)
     task = asyncio.current_task()
     if task is not None:
         for number in (signal.SIGTERM, signal.SIGINT):
@@ -68,6 +69,22 @@ async def _until_stopped(main: Callable[[], Coroutine[Any, Any, None]], name: st
         logs.get(name).info("stopped")
     except BaseExceptionGroup as group:
         raise _first_fatal(group) or group from None
+
+
+def _report(_loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """Log what the event loop could not hand to anybody.
+
+    A TLS connection whose peer dies in the middle of a record is such a thing: uvloop then writes
+    to a transport that is gone. Whoever used the connection has been told; no trace is needed.
+    """
+    log = logs.get("loop")
+    error, message = context.get("exception"), context.get("message", "")
+    if isinstance(error, OSError) or "SSL" in message:
+        log.warning("connection broken off", why=message, error=repr(error))
+    elif isinstance(error, Exception):
+        log.exception("error in the event loop", error=error, why=message)
+    else:
+        log.error("error in the event loop", why=message)
 
 
 def _first_fatal(group: BaseExceptionGroup[BaseException]) -> BaseException | None:
