@@ -13,6 +13,7 @@ import ipaddress
 from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
+from kybern.api.decimals import natural
 from kybern.api.field_path import Path, Problem, invalid
 
 if TYPE_CHECKING:
@@ -39,7 +40,7 @@ def parse_ip(text: str) -> Address | None:
 @lru_cache(1024)
 def parse_cidr(text: str) -> Network | None:
     """The network, its host part cleared, or None when it is none."""
-    if "/" not in text or not text.rpartition("/")[2].isdigit():
+    if "/" not in text or not natural(text.rpartition("/")[2]) is not None:
         return None
     try:
         return ipaddress.ip_network(text, strict=False)

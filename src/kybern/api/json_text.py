@@ -11,6 +11,7 @@ halves through, and NaN, which no writer can write again.
 from __future__ import annotations
 
 import json
+import math
 import re
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -46,7 +47,16 @@ def load(data: bytes, pairs: Callable[[list[tuple[str, Any]]], Any]) -> Any:
     """
     if bounds.too_deep(data):
         raise bounds.Excess(bounds.TOO_DEEP)
-    return json.loads(well_formed(data), object_pairs_hook=pairs, parse_constant=_refuse)
+    return json.loads(
+        well_formed(data), object_pairs_hook=pairs, parse_constant=_refuse, parse_float=_finite
+    )
+
+
+def _finite(text: str) -> float:
+    number = float(text)
+    if math.isinf(number):
+        raise ValueError(f"json: cannot unmarshal number {text} into Go value of type float64")
+    return number
 
 
 def _refuse(name: str) -> NoReturn:

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from kybern.api import names
 from kybern.api.bad_value import quote
+from kybern.api.decimals import integer
 from kybern.api.field_path import Path, Problem, invalid, not_supported
 
 if TYPE_CHECKING:
@@ -59,10 +60,10 @@ class Requirement(NamedTuple):
                 return value is not None and self._compares(value)
 
     def _compares(self, value: str) -> bool:
-        if not _INTEGER(value):
+        number, bound = integer(value), integer(self.values[0])
+        if number is None or bound is None:
             return False
-        bound = int(self.values[0])
-        return int(value) > bound if self.operator == "gt" else int(value) < bound
+        return number > bound if self.operator == "gt" else number < bound
 
     def __str__(self) -> str:
         match self.operator:
@@ -76,9 +77,6 @@ class Requirement(NamedTuple):
                 return f"{self.key}{'>' if self.operator == 'gt' else '<'}{self.values[0]}"
             case _:
                 return f"{self.key}{self.operator}{self.values[0]}"
-
-
-_INTEGER: Final = re.compile(r"[+-]?[0-9]+").fullmatch
 
 
 class Selector:
@@ -303,7 +301,7 @@ def _check_bound(values: tuple[str, ...], at: Path) -> list[Problem]:
     if len(values) != 1:
         told = "for 'Gt', 'Lt' operators, exactly one value is required"
         return [invalid(at, list(values), told)]
-    if not _INTEGER(values[0]):
+    if integer(values[0]) is None:
         told = "for 'Gt', 'Lt' operators, the value must be an integer"
         return [invalid(at[0], values[0], told)]
     return []

@@ -7,12 +7,7 @@ By:   filters and handlers. Pure.
 
 from __future__ import annotations
 
-import re
-from typing import Final
-
-_INTEGER = re.compile(r"[+-]?[0-9]+").fullmatch
-_DIGITS: Final = 19  # of the largest number of 64 bits
-LARGEST: Final = 2**63 - 1
+from kybern.api import decimals
 
 
 def is_true(text: str) -> bool:
@@ -26,9 +21,9 @@ def integer(text: str) -> int:
     Raises:
         ValueError: with Go's sentence.
     """
-    if not _INTEGER(text):
-        raise ValueError(f'strconv.ParseInt: parsing "{text}": invalid syntax')
-    digits = text.lstrip("+-").lstrip("0")
-    if len(digits) > _DIGITS or not -LARGEST - 1 <= (number := int(text)) <= LARGEST:
-        raise ValueError(f'strconv.ParseInt: parsing "{text}": value out of range')
-    return number
+    number = decimals.integer(text)
+    if number is not None:
+        return number
+    digits = text.removeprefix("-").removeprefix("+")
+    why = "value out of range" if digits.isascii() and digits.isdigit() else "invalid syntax"
+    raise ValueError(f'strconv.ParseInt: parsing "{text}": {why}')

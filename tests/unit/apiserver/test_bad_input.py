@@ -50,6 +50,8 @@ BODIES = {
     "half a surrogate pair": r'{"metadata":{"name":"\ud800"}}',
     "a number of many digits": f'{{"metadata":{{"generation":{HUGE}}}}}',
     "not a number": '{"data":NaN}',
+    "a number beyond all numbers": '{"data":1e999}',
+    "a resourceVersion of many digits": f'{{"metadata":{{"resourceVersion":"{HUGE}"}}}}',
     "a time before time": '{"metadata":{"creationTimestamp":"0001-01-01T00:00:00+23:59"}}',
     "a time after time": '{"metadata":{"creationTimestamp":"9999-12-31T23:59:59-23:59"}}',
     "nothing": "",

@@ -17,6 +17,7 @@ from kybern.api.core.validation.templates import (
     check_selector_matches,
     check_template,
 )
+from kybern.api.decimals import natural
 from kybern.api.field_path import (
     Path,
     Problem,
@@ -85,8 +86,7 @@ def check_int_or_percent(value: int | str | None, path: Path, out: list[Problem]
 def _number(value: int | str | None) -> int:
     """The number, or that before the percent sign; 0 for what is neither."""
     if isinstance(value, str):
-        text = value.removesuffix("%")
-        return int(text) if value.endswith("%") and text.isdigit() else 0
+        return (natural(value.removesuffix("%")) or 0) if value.endswith("%") else 0
     return value or 0
 
 

@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from functools import lru_cache
 from typing import Final
 
+from kybern.api.decimals import integer
+
 MONTHS: Final = {
     name: number
     for number, name in enumerate(
@@ -155,4 +157,8 @@ def _number(text: str, words: dict[str, int]) -> int:
         raise ScheduleError(f"failed to parse int from {text}: {told}")
     if text.startswith("-"):
         raise ScheduleError(f"negative number ({text}) not allowed: {text}")
-    return int(text)
+    number = integer(text)
+    if number is None:
+        told = f'strconv.Atoi: parsing "{text}": value out of range'
+        raise ScheduleError(f"failed to parse int from {text}: {told}")
+    return number

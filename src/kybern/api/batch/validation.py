@@ -13,6 +13,7 @@ from kybern.api import codec, names, selectors
 from kybern.api.bad_value import NIL
 from kybern.api.batch.schedule import ScheduleError, parse
 from kybern.api.core.validation.templates import check_template
+from kybern.api.decimals import natural
 from kybern.api.field_path import (
     Path,
     Problem,
@@ -320,9 +321,9 @@ def count_indexes(text: str, completions: int) -> int:
     total, last = 0, -1
     for part in text.split(",") if text else ():
         low, dash, high = part.partition("-")
-        if not low.isdigit() or (dash and not high.isdigit()):
+        first, end = natural(low), natural(high if dash else low)
+        if first is None or end is None:
             raise ValueError(f'cannot convert string to integer for index: "{part}"')
-        first, end = int(low), int(high) if dash else int(low)
         if first <= last or end < first:
             raise ValueError(f"non-increasing order, previous: {last}, current: {first}")
         if end >= completions:

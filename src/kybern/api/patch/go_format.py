@@ -7,6 +7,7 @@ By:   the error messages of strategic merge and server-side apply.
 
 from __future__ import annotations
 
+import math
 import re
 from typing import Any, Final
 
@@ -85,7 +86,9 @@ def conversion(text: str) -> str:
 
 def number(value: float) -> str:
     """`%v` of a float64: shortest form, with an exponent below 1e-4 and from 1e21 on."""
-    if value == int(value) and abs(value) < 1e21:
+    if math.isinf(value):
+        return "+Inf" if value > 0 else "-Inf"
+    if abs(value) < 1e21 and value == int(value):
         return str(int(value))
     mantissa, _, exponent = repr(value).partition("e")
     if not exponent:

@@ -59,7 +59,7 @@ def check_new(meta: ObjectMeta) -> None:
         ApiError: it has a version. Upstream calls that an error of the server.
     """
     version = meta.resourceVersion or ""
-    if version.isdecimal() and int(version):
+    if version.isdecimal() and version.strip("0"):
         raise errors.ApiError("resourceVersion should not be set on objects to be created")
 
 

@@ -11,6 +11,8 @@ import math
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kybern.api.decimals import natural
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -130,7 +132,8 @@ def _share(value: int | str | None, whole: int, *, up: bool) -> int:
     if isinstance(value, int):
         return value
     text = value.removesuffix("%")
-    if text == value or not text.isdecimal():
-        return 0  # validation does not let this through
-    exact = int(text) * whole / 100
+    percent = natural(text)
+    if text == value or percent is None:
+        return 0  # what validation lets through is no number that makes sense
+    exact = percent * whole / 100
     return math.ceil(exact) if up else math.floor(exact)

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 
 from kybern.api.core.pods import containers
 from kybern.api.core.validation.paths import check_descending
+from kybern.api.decimals import integer
 from kybern.api.field_path import Path, Problem, forbidden, invalid
 
 if TYPE_CHECKING:
@@ -48,11 +49,9 @@ def check_pod_annotations(
 
 
 def _is_cost(text: str) -> bool:
-    digits = text.removeprefix("-")
+    number = integer(text)
     # Neither a plus sign nor leading zeros: the number has one spelling.
-    if not digits.isdigit() or (digits.startswith("0") and text != "0"):
-        return False
-    return COST_MIN <= int(text) <= COST_MAX
+    return number is not None and str(number) == text and COST_MIN <= number <= COST_MAX
 
 
 def _check_seccomp(value: str, path: Path, out: list[Problem]) -> None:
