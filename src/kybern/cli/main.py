@@ -161,7 +161,9 @@ def main(load_image: Loader) -> None:
 
 def _explain(error: OSError) -> str:
     """Say what a system call that failed means to the user."""
-    what = f"{error.filename}: {error.strerror}" if error.filename else str(error)
+    what = error.strerror or str(error)
+    if error.filename:
+        what = f"{error.filename}: {what}"
     if isinstance(error, PermissionError):
         return f"{what}. It belongs to another user: run this as root, or use another --data-dir."
     return f"{what}."

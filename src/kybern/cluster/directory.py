@@ -7,9 +7,15 @@ By:   the command line and every program in `cmd/`.
 
 from __future__ import annotations
 
+import contextlib
+import fcntl
 import os
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 DEFAULT_ROOT = Path("/var/lib/kybern")
 
@@ -82,6 +88,13 @@ class Directory:
     def kubelet(self) -> Path:
         """Volumes, pod logs and checkpoints of the node."""
         return self.root / "kubelet"
+
+    @contextlib.contextmanager
+    def locked(self) -> Iterator[None]:
+        """Let one process at a time prepare and start the cluster; others wait."""
+        with (self.run / "lock").open("a") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            yield
 
     def make(self) -> None:
         """Create the directories, readable by their owner only."""

@@ -2,11 +2,13 @@
 
 import json
 
+import msgspec
 import pytest
 
 from kybern.cli import api
 from kybern.cli.errors import Failed
 from kybern.cli.verbs import status
+from kybern.cluster import settings as settings_file
 
 READY = api.Answer(200, b"ok")
 
@@ -140,6 +142,11 @@ def test_an_image_that_cannot_be_loaded_is_one_sentence(kybern, with_node):
 
 
 def test_images_need_a_cluster_with_our_containerd(kybern, directory, running, tmp_path):
+    done = kybern("image", "load", "--data-dir", running.root, "x.tar")
+    assert (done.code, "it has no node" in done.err) == (1, True)
+    chosen = settings_file.load(running.settings)
+    foreign = msgspec.structs.replace(chosen, control_plane_only=False, runtime_endpoint="/x.sock")
+    settings_file.save(foreign, running.settings)
     done = kybern("image", "load", "--data-dir", running.root, "x.tar")
     assert (done.code, "no containerd of its own" in done.err) == (1, True)
     running.state.unlink()

@@ -12,6 +12,7 @@ from kybern.cli.verbs import up
 from kybern.cluster import prerequisites, processes
 from kybern.cluster import settings as settings_file
 from kybern.cluster.directory import Directory
+from kybern.cluster.settings import Settings
 from kybern.lib.clock import SYSTEM, parse_rfc3339
 
 NOW = "2026-01-02T03:04:05Z"
@@ -120,6 +121,17 @@ def test_the_export_line_can_be_evaluated(kybern, started, tmp_path):
     assert len(started) == 1
 
 
+def test_of_two_at_once_one_starts_the_cluster(kybern, started, tmp_path, monkeypatch):
+    root, found = tmp_path / "data", iter([None, (1, [])])
+    monkeypatch.setattr(up.processes, "find", lambda directory: next(found))
+    Directory(root).make()
+    chosen = Settings(data_dir=str(root), port=1, control_plane_only=True)
+    settings_file.save(chosen, Directory(root).settings)
+    done = kybern("up", "--data-dir", root)
+    assert (done.code, started) == (0, [])
+    assert "running already" in done.err
+
+
 def test_a_running_cluster_is_left_alone(kybern, started, running):
     done = kybern("up", "--data-dir", running.root)
     assert done.code == 0
@@ -198,7 +210,7 @@ def test_what_was_started_is_stopped_when_waiting_fails(kybern, started, tmp_pat
     done = kybern("up", "--control-plane-only", "--data-dir", tmp_path / "data",
                   "--port", free_port())  # fmt: skip
     assert (done.code, started[-1]) == (1, "stop")
-    assert done.err.endswith("kybern: it does not answer.\n")
+    assert done.err.endswith("Stopping what was started …\nkybern: it does not answer.\n")
 
 
 def test_a_supervisor_that_does_not_start_is_one_sentence(kybern, monkeypatch, tmp_path):
@@ -241,7 +253,6 @@ def test_the_node_is_waited_for(running, monkeypatch):
     old = node("True", at="2026-01-02T03:04:04Z")  # said before this start: it may be gone
     seen = iter([{"type": "BOOKMARK", "object": {}}, old, node("False", "no CNI"), node("True")])
     monkeypatch.setattr(up.api, "watch", lambda *_, **__: seen)
-    monkeypatch.setattr(up, "NODE_TIMEOUT", 1e9)
     up._wait_node(running, settings_file.load(running.settings), parse_rfc3339(NOW))
     assert list(seen) == []
 

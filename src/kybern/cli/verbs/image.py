@@ -23,7 +23,9 @@ def load(directory: Directory, files: list[Path], loader: Loader) -> None:
     if processes.find(directory) is None:
         raise Failed(f"no cluster runs in {directory.root}: start one with `kybern up`.")
     settings = settings_of(directory)
-    if settings.control_plane_only or settings.runtime_endpoint:
+    if settings.control_plane_only:
+        raise Failed("this cluster is a control plane only: it has no node to put images into.")
+    if settings.runtime_endpoint:
         raise Failed(
             "this cluster has no containerd of its own: load images with the tools of its runtime."
         )

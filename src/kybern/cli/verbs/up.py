@@ -28,6 +28,8 @@ from kybern.cluster.settings import Settings
 from kybern.lib.clock import SYSTEM, rfc3339
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from kybern.cluster.directory import Directory
 
 SERVER_TIMEOUT = 60.0  # seconds; a cold disk and a large store may need it
@@ -60,19 +62,19 @@ def run(directory: Directory, request: Request) -> None:
         raise typer.BadParameter(
             "several nodes on one machine are not supported yet: leave --nodes out."
         )
-    if processes.find(directory) is not None:
-        chosen = settings_of(directory)
-        _insist(directory, chosen, request)
-        say(f"The cluster in {directory.root} is running already; nothing to do.")
-        _hint(directory, chosen)
-        return
-    chosen = prepare(directory, request)
     began = SYSTEM.now()
-    try:
-        with step("Starting the processes", "Started the processes"):
-            processes.start(directory, *programs.of(directory, chosen))
-    except processes.StartError as error:
-        raise Failed(str(error)) from None
+    if processes.find(directory) is not None:
+        _accept(directory, request)
+        return
+    chosen = _check(directory, request)
+    with _telling(directory), directory.locked():
+        slower = processes.find(directory) is not None  # than another `up`
+        if not slower:
+            chosen = prepare(directory, chosen)
+            _start(directory, chosen)
+    if slower:
+        _accept(directory, request)
+        return
     try:
         with step("Waiting for the API server", f"API server answers at {chosen.server}"):
             _wait_server(directory, chosen)
@@ -80,6 +82,7 @@ def run(directory: Directory, request: Request) -> None:
             with step("Waiting for the node", f"Node {chosen.node_name} is Ready"):
                 _wait_node(directory, chosen, began)
     except BaseException:
+        say("Stopping what was started …")
         with contextlib.suppress(processes.StopTimeoutError):
             processes.stop(directory)
         raise
@@ -88,8 +91,9 @@ def run(directory: Directory, request: Request) -> None:
         follow(directory)
 
 
-def _insist(directory: Directory, chosen: Settings, request: Request) -> None:
-    """Do not say that all is well when the running cluster is not the one asked for."""
+def _accept(directory: Directory, request: Request) -> None:
+    """Take a cluster that runs for the one asked for, if it is, as soon as it is ready."""
+    chosen = settings_of(directory)
     for name, value in request.said.items():
         if getattr(chosen, name) != value:
             flag = f"--{name.replace('_', '-')}"
@@ -97,22 +101,57 @@ def _insist(directory: Directory, chosen: Settings, request: Request) -> None:
                 f"the cluster in {directory.root} is running already, with another {flag}: stop "
                 f"it with `kybern down --data-dir {shlex.quote(str(directory.root))}` first."
             )
+    _wait_server(directory, chosen)
+    if not chosen.control_plane_only:
+        _wait_node(directory, chosen)
+    say(f"The cluster in {directory.root} is running already; nothing to do.")
+    _hint(directory, chosen)
 
 
-def prepare(directory: Directory, request: Request) -> Settings:
-    """Check the machine and write everything the processes need."""
-    try:
+def _check(directory: Directory, request: Request) -> Settings:
+    """Return what is asked for, when this machine can do it; nothing is written yet."""
+    with _telling(directory):
         chosen = _asked_for(directory, request)
-        if problems := prerequisites.missing(
-            node=not chosen.control_plane_only, runtime=chosen.runtime_endpoint
-        ):
-            raise Failed(" ".join(problems))
-        chosen = _settle(directory, chosen)
+    if problems := prerequisites.missing(
+        node=not chosen.control_plane_only, runtime=chosen.runtime_endpoint
+    ):
+        raise Failed(" ".join(problems))
+    if not slots.port_is_free(chosen.port):
+        raise Failed(
+            f"port {chosen.port} is taken by another program: stop it, or choose another port "
+            "with --port."
+        )
+    with _telling(directory):
         directory.make()
-        settings_file.save(chosen, directory.settings)
-        with step("Preparing certificates", "Certificates are in place"):
-            certificates.ensure(directory, chosen)
-            kubeconfigs.write(directory, chosen)
+    return chosen
+
+
+def prepare(directory: Directory, chosen: Settings) -> Settings:
+    """Write everything the processes need."""
+    chosen = _settle(directory, chosen)
+    settings_file.save(chosen, directory.settings)
+    with step("Preparing certificates", "Certificates are in place"):
+        certificates.ensure(directory, chosen)
+        kubeconfigs.write(directory, chosen)
+    return chosen
+
+
+def _start(directory: Directory, chosen: Settings) -> None:
+    try:
+        with step("Starting the processes", "Started the processes"):
+            processes.start(directory, *programs.of(directory, chosen))
+    except processes.StartError as error:
+        raise Failed(str(error)) from None
+    except KeyboardInterrupt:
+        processes.stop(directory)
+        raise
+
+
+@contextlib.contextmanager
+def _telling(directory: Directory) -> Iterator[None]:
+    """Say in one sentence what went wrong with the data directory."""
+    try:
+        yield
     except (settings_file.SettingsError, slots.NoSlotError, certificates.DamagedError) as error:
         raise Failed(str(error)) from None
     except OSError as error:
@@ -121,7 +160,6 @@ def prepare(directory: Directory, request: Request) -> Settings:
             f"cannot write to {error.filename or directory.root}: {error.strerror}. "
             f"{space} another directory with --data-dir."
         ) from None
-    return chosen
 
 
 def _asked_for(directory: Directory, request: Request) -> Settings:
@@ -143,11 +181,6 @@ def _earlier(directory: Directory) -> Settings | None:
 
 def _settle(directory: Directory, chosen: Settings) -> Settings:
     """Return the settings with what the machine decides."""
-    if not slots.port_is_free(chosen.port):
-        raise Failed(
-            f"port {chosen.port} is taken by another program: stop it, or choose another port "
-            "with --port."
-        )
     if chosen.control_plane_only:
         return msgspec.structs.replace(chosen, node_ip=slots.node_address())
     networks = slots.networks(slots.claim(directory.root))
@@ -183,19 +216,20 @@ def _wait_server(directory: Directory, chosen: Settings) -> None:
         )
 
 
-def _wait_node(directory: Directory, chosen: Settings, began: float) -> None:
-    """Wait until the node says that it is Ready; what it said before `began` does not count."""
+def _wait_node(directory: Directory, chosen: Settings, since: float = 0.0) -> None:
+    """Wait until the node says that it is Ready; what it said before `since` does not count."""
     path = (
         f"/api/v1/nodes?watch=1&fieldSelector=metadata.name%3D{chosen.node_name}"
         f"&timeoutSeconds={LOOK_AGAIN}&sendInitialEvents=true"
         "&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
     )
-    why, since = "it has not registered", rfc3339(began)
-    while SYSTEM.now() < began + NODE_TIMEOUT:
+    why, earliest = "it has not registered", rfc3339(since)
+    deadline = SYSTEM.now() + NODE_TIMEOUT
+    while SYSTEM.now() < deadline:
         try:
             for event in api.watch(directory, chosen, path, timeout=LOOK_AGAIN + 5):
                 ready = _ready_condition(event["object"])
-                if (ready.get("lastHeartbeatTime") or "") < since:
+                if (ready.get("lastHeartbeatTime") or "") < earliest:
                     continue
                 if ready.get("status") == "True":
                     return
