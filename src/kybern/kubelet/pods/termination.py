@@ -18,8 +18,9 @@ if TYPE_CHECKING:
 MESSAGE_MAX = 4096
 LOG_LINES, LOG_MAX = 80, 2048
 FALLBACK = "FallbackToLogsOnError"
-# "2026-01-02T03:04:05.123456789Z stdout F " comes before each line's text
+# "2026-01-02T03:04:05.123456789Z stdout F " comes before each line's text; P before a piece of one
 PREFIX_WORDS = 3
+PARTIAL = b"P"
 
 
 def message_path(pod_dir: Path, name: str, restarts: int) -> Path:
@@ -56,5 +57,6 @@ def _end_of_log(path: Path) -> str:
             lines = handle.read().split(b"\n")
     except OSError:
         return ""
-    texts = [line.split(b" ", PREFIX_WORDS)[-1] for line in lines if line.count(b" ") >= 3]
-    return b"".join(text + b"\n" for text in texts[-LOG_LINES:])[-LOG_MAX:].decode(errors="replace")
+    words = [line.split(b" ", PREFIX_WORDS) for line in lines if line.count(b" ") >= PREFIX_WORDS]
+    texts = [text if tag == PARTIAL else text + b"\n" for _, _, tag, text in words[-LOG_LINES:]]
+    return b"".join(texts)[-LOG_MAX:].decode(errors="replace")
