@@ -21,6 +21,8 @@ from kybern.controllers.garbagecollector.controller import GarbageCollector
 from kybern.controllers.namespace.controller import NamespaceController
 from kybern.controllers.nodelifecycle.controller import NodeLifecycleController
 from kybern.controllers.podgc.controller import PodGarbageCollector
+from kybern.controllers.pvcprotection.controller import PvcProtectionController
+from kybern.controllers.pvprotection.controller import PvProtectionController
 from kybern.controllers.replicaset.controller import ReplicaSetController
 from kybern.controllers.root_ca.controller import RootCaController
 from kybern.controllers.runtime.host import Descriptor
@@ -111,6 +113,20 @@ ALL: tuple[Descriptor, ...] = (
         component="clusterrole-aggregation-controller",
         make=ClusterRoleAggregationController,
         aliases=("clusterrole-aggregation",),
+    ),
+    Descriptor(
+        "persistentvolumeclaim-protection-controller",
+        account="pvc-protection-controller",
+        component="pvc-protection-controller",
+        make=PvcProtectionController,
+        aliases=("pvc-protection",),
+    ),
+    Descriptor(
+        "persistentvolume-protection-controller",
+        account="pv-protection-controller",
+        component="pv-protection-controller",
+        make=PvProtectionController,
+        aliases=("pv-protection",),
     ),
     Descriptor(
         "garbage-collector-controller",

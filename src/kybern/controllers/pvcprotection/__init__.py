@@ -1,0 +1,1 @@
+"""Keeps claims of volumes for as long as pods use them."""

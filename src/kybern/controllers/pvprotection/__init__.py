@@ -1,0 +1,1 @@
+"""Keeps volumes for as long as claims are bound to them."""
