@@ -5,10 +5,12 @@ from __future__ import annotations
 import asyncio
 from typing import Any
 
+import pytest
 from tests.unit.controllers.cluster import Cluster, cluster
 
 from kybern.api import codec
-from kybern.api.core.v1 import PersistentVolume, PersistentVolumeClaim, Pod
+from kybern.api.core.v1 import Namespace, PersistentVolume, PersistentVolumeClaim, Pod
+from kybern.api.errors import NotFound
 from kybern.lib.clock import run_virtual
 
 CLAIM = {
@@ -31,7 +33,9 @@ VOLUME = {
 def play(story: Any) -> None:
     async def main() -> None:
         async with cluster(
-            "persistentvolumeclaim-protection-controller", "persistentvolume-protection-controller"
+            "namespace",
+            "persistentvolumeclaim-protection-controller",
+            "persistentvolume-protection-controller",
         ) as it:
             await it.namespace()
             await it.settle(1)
@@ -99,5 +103,18 @@ def test_a_finalizer_that_was_taken_away_comes_back() -> None:
             await it.client.patch(kind, name, namespace, {"metadata": {"finalizers": None}})
             await asyncio.sleep(1)
             assert (await it.client.get(kind, name, namespace)).metadata.finalizers
+
+    play(story)
+
+
+def test_a_namespace_with_a_claim_goes_within_a_second() -> None:
+    async def story(it: Cluster) -> None:
+        await it.namespace("shop")
+        tree = {**CLAIM, "metadata": {"name": "c", "namespace": "shop"}}
+        await it.client.create(codec.from_tree(tree, PersistentVolumeClaim))
+        await it.client.delete(Namespace, "shop")
+        await it.settle(1)
+        with pytest.raises(NotFound):
+            await it.client.get(Namespace, "shop")
 
     play(story)

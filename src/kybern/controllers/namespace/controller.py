@@ -19,6 +19,7 @@ from kybern.controllers.namespace.plan import (
     Findings,
     conditions,
     order,
+    pause,
     remains,
 )
 from kybern.controllers.runtime.controller import Loop
@@ -38,7 +39,7 @@ class NamespaceController:
         self._delay = ctx.config.namespace_deletion_delay
         self._namespaces = ctx.informers.of(Namespace)
         self._pods = ctx.informers.of(Pod)
-        self._leaving: set[str] = set()
+        self._leaving: dict[str, int] = {}  # and how often each was looked at
         self._loop: Loop[Key] = Loop(
             "namespace", self.reconcile, after=(self._namespaces,), workers=ctx.config.workers
         )
@@ -58,7 +59,7 @@ class NamespaceController:
             return
         key = key_of(namespace)
         if key.name not in self._leaving:
-            self._leaving.add(key.name)
+            self._leaving[key.name] = 0
             self._loop.queue.add_after(key, self._delay)
 
     def _pod_gone(self, pod: Pod) -> None:
@@ -71,26 +72,28 @@ class NamespaceController:
         try:
             namespace = await self._client.get(Namespace, key.name)
         except errors.NotFound:
-            self._leaving.discard(key.name)
+            self._leaving.pop(key.name, None)
             return DONE
         if namespace.metadata.deletionTimestamp is None:
-            self._leaving.discard(key.name)
+            self._leaving.pop(key.name, None)
             return DONE
         if namespace.status.phase != TERMINATING:
             namespace.status.phase = TERMINATING
             namespace = await self._client.update_status(namespace)
         if FINALIZER not in (namespace.spec.finalizers or ()):
-            self._leaving.discard(key.name)
+            self._leaving.pop(key.name, None)
             return DONE
         found = await self._empty(key.name)
         if found.done:
             await self._let_go(namespace)
-            self._leaving.discard(key.name)
+            self._leaving.pop(key.name, None)
             return DONE
         await self._report(namespace, found)
         if found.errors or found.undiscovered:
             raise errors.ServiceUnavailable("; ".join(found.errors) or "discovery is incomplete")
-        return After(found.estimate / 2 + 1)
+        looks = self._leaving.get(key.name, 0)
+        self._leaving[key.name] = looks + 1
+        return After(pause(found, looks))
 
     async def _empty(self, namespace: str) -> Findings:
         """Delete pods; when the last one is gone, everything else."""

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 FINALIZER = "kubernetes"
 TERMINATING = "Terminating"
 FINALIZERS_TAKE = 15.0  # seconds that whoever holds a finalizer probably needs
+SOON, LOOKS_SOON = 0.25, 6
 PODS = ("", "pods")
 
 
@@ -77,6 +78,19 @@ def remains(kind: Kind, left: Sequence[Partial]) -> Remaining | None:
     waits = [float(obj.metadata.deletionGracePeriodSeconds or 0) for obj in left]
     waits += [FINALIZERS_TAKE] if finalizers else []
     return Remaining(kind, len(left), finalizers, max(*waits, 1.0))
+
+
+def pause(found: Findings, looks: int) -> float:
+    """Return the seconds to the next attempt, after so many before this one.
+
+    Most who hold a finalizer let go at once, so the first attempts follow soon. The end of the
+    last pod is told; there is no use in asking for it.
+    """
+    enough = found.estimate / 2 + 1
+    pods = any((rest.kind.group, rest.kind.plural) == PODS for rest in found.remaining)
+    if pods or looks >= LOOKS_SOON:
+        return enough
+    return min(enough, SOON * 2.0**looks)
 
 
 def conditions(namespace: Namespace, found: Findings, now: float) -> list[NamespaceCondition]:

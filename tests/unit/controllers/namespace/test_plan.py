@@ -7,7 +7,14 @@ from collections import Counter
 from kybern.api.core.v1 import Namespace
 from kybern.api.scheme import SCHEME
 from kybern.client.metadata import Partial, PartialMetadata
-from kybern.controllers.namespace.plan import Findings, Remaining, conditions, order, remains
+from kybern.controllers.namespace.plan import (
+    Findings,
+    Remaining,
+    conditions,
+    order,
+    pause,
+    remains,
+)
 
 NOW = 1_800_000_000.0
 PODS = SCHEME.by_resource("", "v1", "pods")
@@ -99,3 +106,11 @@ def test_how_long_to_wait():
     rest = remains(PODS, [held])
     assert (rest.count, rest.estimate, dict(rest.finalizers)) == (1, 15.0, {"x": 1, "y": 1})
     assert remains(PODS, [Partial()]).estimate == 1.0
+
+
+def test_the_first_looks_follow_soon_unless_pods_are_left():
+    held = Partial(metadata=PartialMetadata(name="b", finalizers=["x"]))
+    found = Findings(remaining=[remains(DEPLOYMENTS, [held])])
+    assert [pause(found, looks) for looks in range(8)] == [0.25, 0.5, 1, 2, 4, 8, 8.5, 8.5]
+    graceful = Partial(metadata=PartialMetadata(name="a", deletionGracePeriodSeconds=30))
+    assert pause(Findings(remaining=[remains(PODS, [graceful])]), 0) == 16
