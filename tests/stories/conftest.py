@@ -7,6 +7,7 @@ and the machine is searched for what it may have left (`leftovers`).
 import json
 import os
 import shutil
+import socket
 import subprocess
 import sys
 import tempfile
@@ -96,6 +97,13 @@ def eventually(check, timeout=60, interval=0.1):
         time.sleep(interval)
 
 
+def free_port():
+    """Return a port that nobody uses just now."""
+    with socket.socket() as probe:
+        probe.bind(("", 0))
+        return probe.getsockname()[1]
+
+
 def short_directory():
     """Return a new directory with a short path: a socket's path holds 108 bytes."""
     return tempfile.mkdtemp(prefix="kyb-", dir="/tmp")
@@ -138,7 +146,7 @@ def cluster(busybox_archive):
     if os.geteuid() != 0:
         pytest.skip("a node needs root")
     before = network()
-    cluster = Cluster(short_directory(), 26443)
+    cluster = Cluster(short_directory(), free_port())
     try:
         cluster.up("--token", "a-token-for-stories")
         cluster.kybern("image", "load", str(busybox_archive))
