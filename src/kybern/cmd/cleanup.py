@@ -13,10 +13,10 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kybern.cluster import mounts, prerequisites
+from kybern.cluster import mounts, prerequisites, shims
 from kybern.cluster import settings as settings_file
 from kybern.cluster.directory import Directory
-from kybern.cmd.containerd import cgroup_version
+from kybern.cmd.containerd import cgroup_version, socket_of
 from kybern.cmd.node import endpoint, kubelet_config, network_config
 from kybern.kubelet.cgroups import Cgroups
 from kybern.kubelet.runtime.cri import CriRuntime
@@ -51,6 +51,8 @@ async def clean(directory: Directory, settings: Settings) -> list[str]:
         problems = [f"no container runtime listens at {runtime}, so its pods stay."]
     else:
         problems = await stop_pods(CriRuntime(runtime, SYSTEM))
+        if not settings.runtime_endpoint and not problems:
+            shims.end(socket_of(directory.root))
     problems += cleanup(network_config(directory, settings))
     try:
         await sync.clean_up(settings.nft_table)

@@ -1,0 +1,47 @@
+"""Requests that kubectl cannot make."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import ssl
+
+TOKEN = "a-token-for-stories"
+
+
+class Rest:
+    """A cluster's API, as the administrator with the stories' token."""
+
+    def __init__(self, cluster):
+        self.port = cluster.port
+        self.context = ssl.create_default_context(cafile=str(cluster.directory / "pki/ca.crt"))
+        self.headers = {"Authorization": f"Bearer {TOKEN}"}
+
+    def raw(self, method, path, body=None, **headers):
+        """Send a request; return status, headers and body of the answer."""
+        connection = http.client.HTTPSConnection(
+            "127.0.0.1", self.port, context=self.context, timeout=30
+        )
+        named = {name.replace("_", "-"): value for name, value in headers.items()}
+        data = json.dumps(body) if isinstance(body, dict | list) else body
+        connection.request(method, path, data, self.headers | named)
+        answer = connection.getresponse()
+        text = answer.read()
+        connection.close()
+        return answer.status, dict(answer.getheaders()), text
+
+    def __call__(self, method, path, body=None, content_type="application/json"):
+        """Send a request that must succeed; return the tree of the answer."""
+        status, _, text = self.raw(method, path, body, content_type=content_type)
+        assert status < 300, (status, text)
+        return json.loads(text)
+
+    def websocket(self, path, protocol):
+        """Open a WebSocket; return the connection."""
+        import websocket
+
+        return websocket.create_connection(
+            f"wss://127.0.0.1:{self.port}{path}", subprotocols=[protocol], timeout=30,
+            sslopt={"context": self.context},
+            header=[f"{name}: {value}" for name, value in self.headers.items()],
+        )  # fmt: skip
