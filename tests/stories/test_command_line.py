@@ -58,6 +58,19 @@ def test_control_plane_only_keeps_its_data(directory):
     directory.mkdir()
 
 
+def test_several_ups_at_once_make_one_cluster(directory):
+    words = [*KYBERN, "up", "--control-plane-only", "--data-dir", str(directory), "--port", "27444"]
+    started = [
+        subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        for _ in range(3)
+    ]
+    said = [process.communicate(timeout=60) for process in started]
+    assert [process.returncode for process in started] == [0, 0, 0], said
+    assert sum("running already" in err for _, err in said) == 2
+    status = kybern("status", "--data-dir", str(directory)).stdout
+    assert len([line for line in traces(directory) if "supervisor.py" in line]) == 1, status
+
+
 def test_a_taken_port(directory):
     with socket.socket() as other:
         other.bind(("0.0.0.0", 0))

@@ -175,6 +175,25 @@ def test_crashing_containers_back_off(k):
     assert "Back-off restarting failed container" in events
 
 
+def test_a_container_without_memory_is_restarted_in_its_sandbox_and_backs_off(k):
+    container = {"resources": {"limits": {"memory": "20Mi"}}}
+    hungry = ["sh", "-c", "sleep 1; dd if=/dev/zero of=/dev/null bs=100M"]
+    k("apply", "-f", "-", stdin=pod(hungry, container=container))
+    eventually(lambda: "CrashLoopBackOff" in k("get", "pod", "p"), 40)
+    [status] = k.get("pod", "p")["status"]["containerStatuses"]
+    assert status["lastState"]["terminated"]["reason"] == "OOMKilled"
+    assert status["restartCount"] == 1
+    assert "SandboxChanged" not in k("get", "events")
+
+
+def test_a_hook_that_fails_says_nothing_secret(k):
+    hook = {"exec": {"command": ["sh", "-c", "echo hush; exit 4"]}}
+    k("apply", "-f", "-", stdin=pod(["sleep", "1000"],
+                                    container={"lifecycle": {"postStart": hook}}))  # fmt: skip
+    eventually(lambda: "PostStartHook failed" in k("get", "events"), 30)
+    assert "hush" not in k("get", "events")
+
+
 def test_liveness_probe_restarts_and_prestop_runs(k):
     container = {
         "livenessProbe": {"exec": {"command": ["test", "!", "-e", "/tmp/bad"]},
