@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from kybern.apiserver import routes
 from kybern.apiserver.admission.chain import chain
+from kybern.apiserver.authn.bootstrap_token import BootstrapTokens
 from kybern.apiserver.authn.chain import Chain as Authenticators
 from kybern.apiserver.authn.service_accounts import Tokens
 from kybern.apiserver.authn.tokens import StaticTokens
@@ -86,7 +87,10 @@ class ApiServer:
         services.authorizer = Authorizers(self.node_authorizer, services.rbac)
         services.tokens = Tokens(config, store, clock)
         services.authenticator = Authenticators(
-            Certificates(clock), self._static_tokens(), services.tokens
+            Certificates(clock),
+            self._static_tokens(),
+            BootstrapTokens(store, clock) if config.bootstrap_tokens else None,
+            services.tokens,
         )
         services.nodes = Kubelets(config, store)
         services.allocators = Allocators(config.service_cidr, config.node_ports, rng)

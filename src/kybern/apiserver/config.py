@@ -31,6 +31,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         service_account_public_keys: PEM of more keys whose tokens are good, such as those of an
             API server beside this one, or the key before the current one.
         token: a static bearer token for an administrator; none when empty.
+        bootstrap_tokens: whether Secrets of type bootstrap.kubernetes.io/token let machines join.
         token_file: more static tokens, in upstream's columns.
         kubelet_certificate: PEM file shown to kubelets.
         kubelet_key: its key.
@@ -53,6 +54,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     service_account_key: bytes = b""
     service_account_public_keys: tuple[bytes, ...] = ()
     token: str = ""
+    bootstrap_tokens: bool = False
     token_file: Path | None = None
     kubelet_certificate: Path | None = None
     kubelet_key: Path | None = None

@@ -102,6 +102,11 @@ def _add_serving(parser: flags.Parser) -> None:
 def _add_identities(parser: flags.Parser) -> None:
     option = parser.option
     option("--client-ca-file", "who may sign clients' certificates", type=flags.file)
+    parser.switch(
+        "--enable-bootstrap-token-auth",
+        "Secrets of type bootstrap.kubernetes.io/token let machines join",
+        default=False,
+    )
     option("--token-auth-file", 'static tokens: token,user,uid,"groups"', type=flags.file)
     parser.listing("--service-account-issuer", "issuer of service accounts' tokens")
     option("--service-account-signing-key-file", "the key that signs them", type=flags.file)
@@ -176,6 +181,7 @@ def config_of(args: Namespace) -> Config:
             longest_token=int(args.service_account_max_token_expiration),
             service_account_key=signing.read_bytes() if signing else b"",
             service_account_public_keys=tuple(path.read_bytes() for path in others),
+            bootstrap_tokens=args.enable_bootstrap_token_auth,
             token_file=args.token_auth_file,
             kubelet_certificate=args.kubelet_client_certificate,
             kubelet_key=args.kubelet_client_key,

@@ -106,6 +106,7 @@ def api_config(directory: Directory, settings: Settings) -> Config:
         issuer=f"https://kubernetes.default.svc.{settings.cluster_domain}",
         service_account_key=(pki / "sa.key").read_bytes(),
         token=settings.token,
+        bootstrap_tokens=True,
         kubelet_certificate=pki / "apiserver-kubelet-client.crt",
         kubelet_key=pki / "apiserver-kubelet-client.key",
         kubelet_ca=pki / "ca.crt",

@@ -16,6 +16,7 @@ from kybern.api import errors
 from kybern.apiserver.context import ANONYMOUS, AUTHENTICATED, UNAUTHENTICATED, User
 
 if TYPE_CHECKING:
+    from kybern.apiserver.authn.bootstrap_token import BootstrapTokens
     from kybern.apiserver.authn.service_accounts import Tokens
     from kybern.apiserver.authn.tokens import StaticTokens
     from kybern.apiserver.authn.x509 import Certificates
@@ -25,11 +26,18 @@ NOBODY = User(ANONYMOUS, (UNAUTHENTICATED,))
 
 
 class Chain:
-    """Certificates, static tokens, service account tokens; else anonymous."""
+    """Certificates, static, bootstrap and service account tokens; else anonymous."""
 
-    def __init__(self, certificates: Certificates, static: StaticTokens, accounts: Tokens) -> None:
+    def __init__(
+        self,
+        certificates: Certificates,
+        static: StaticTokens,
+        bootstrap: BootstrapTokens | None,
+        accounts: Tokens,
+    ) -> None:
         self._certificates = certificates
         self._static = static
+        self._bootstrap = bootstrap
         self._accounts = accounts
         self._local: dict[object, User] = {}
 
@@ -58,7 +66,10 @@ class Chain:
 
     def by_token(self, token: str, audiences: tuple[str, ...]) -> User | None:
         """Return who a bearer token stands for; None when nobody recognises it."""
-        return self._static.user(token) or self._accounts.user(token, audiences)
+        user = self._static.user(token) or self._accounts.user(token, audiences)
+        if user is None and self._bootstrap is not None:
+            user = self._bootstrap.user(token)
+        return user
 
     def _in_process(self, identity: object) -> User:
         """Return the user a component of this process calls itself."""

@@ -6,7 +6,8 @@ Out:  ctx.user; or 401.
 By:   app, after request_info.
 
 Anonymous requests get 401, except to the documents in OPEN: load balancers and scripts ask for
-those before they have credentials.
+those before they have credentials, and a machine that joins asks for `cluster-info` when it knows
+nothing but the bootstrap token with which that is signed. Whether they may, authorization says.
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from kybern.api import errors
 if TYPE_CHECKING:
     from kybern.apiserver.context import RequestContext, Services
 
-OPEN = frozenset(("/healthz", "/livez", "/readyz"))
+CLUSTER_INFO = "/api/v1/namespaces/kube-public/configmaps/cluster-info"
+OPEN = frozenset(("/healthz", "/livez", "/readyz", CLUSTER_INFO))
 
 
 class Authentication:

@@ -1,0 +1,81 @@
+"""Bootstrap tokens: with what a machine shows that it may join, before it has a certificate.
+
+In:   `abcdef.0123456789abcdef`, and the data of a Secret `kube-system/bootstrap-token-abcdef`.
+Out:  what the Secret allows, to whom, until when.
+By:   apiserver.authn.bootstrap_token, the controllers bootstrapsigner and tokencleaner, whoever
+      makes such a token.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+import re
+from typing import TYPE_CHECKING
+
+from kybern.lib.clock import parse_rfc3339
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+NAMESPACE = "kube-system"
+TYPE = "bootstrap.kubernetes.io/token"
+PREFIX = "bootstrap-token-"
+USER_PREFIX = "system:bootstrap:"
+GROUP = "system:bootstrappers"
+ID, SECRET, EXPIRATION = "token-id", "token-secret", "expiration"
+AUTHENTICATION, SIGNING = "usage-bootstrap-authentication", "usage-bootstrap-signing"
+EXTRA_GROUPS = "auth-extra-groups"
+
+_TOKEN = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{16})")
+_ID = re.compile(r"[a-z0-9]{6}")
+_GROUP = re.compile(r"system:bootstrappers:[a-z0-9:-]{0,255}[a-z0-9]")
+
+
+def split(token: str) -> tuple[str, str] | None:
+    """Return a token's id and secret; None for what is no bootstrap token."""
+    match = _TOKEN.fullmatch(token)
+    return None if match is None else (match[1], match[2])
+
+
+def value(data: Mapping[str, str] | None, key: str) -> str:
+    """Return what a Secret holds under a key, as text; "" when it holds nothing readable."""
+    try:
+        return base64.b64decode((data or {}).get(key, ""), validate=True).decode()
+    except (binascii.Error, UnicodeDecodeError):
+        return ""
+
+
+def expires(data: Mapping[str, str] | None) -> float | None:
+    """Return when a token ends: None for never, 0 when its Secret says it unreadably."""
+    text = value(data, EXPIRATION)
+    if not text:
+        return None
+    try:
+        return parse_rfc3339(text)
+    except ValueError:
+        return 0.0
+
+
+def expired(data: Mapping[str, str] | None, now: float) -> bool:
+    """Say whether a token has ended."""
+    end = expires(data)
+    return end is not None and end <= now
+
+
+def groups(data: Mapping[str, str] | None) -> list[str] | None:
+    """Return the groups of who shows the token; None when the Secret names one it may not."""
+    extra = value(data, EXTRA_GROUPS)
+    named = extra.split(",") if extra else []
+    if not all(_GROUP.fullmatch(name) for name in named):
+        return None
+    return sorted({GROUP, *named})
+
+
+def signing(name: str, type_: str, data: Mapping[str, str] | None) -> tuple[str, str] | None:
+    """Return id and secret of a token that may sign `cluster-info`, expired or not."""
+    token_id, secret = value(data, ID), value(data, SECRET)
+    fits = type_ == TYPE and name == PREFIX + token_id and _ID.fullmatch(token_id)
+    if not fits or not secret or value(data, SIGNING) != "true":
+        return None
+    return token_id, secret
