@@ -22,7 +22,7 @@ from kybern.client.rest import Client
 from kybern.client.transport import MASTER, Identity, service_account
 from kybern.cluster import settings as settings_file
 from kybern.cluster.directory import Directory
-from kybern.cmd import cluster_dns, node_role
+from kybern.cmd import cluster_dns, cluster_info, node_role
 from kybern.cmd.process import Fatal, run
 from kybern.lib import logs
 from kybern.lib.clock import SYSTEM
@@ -42,6 +42,8 @@ log = logs.get("control-plane")
 
 AUTHENTICATED = "system:authenticated"
 CONTROLLER_MANAGER = Identity("system:kube-controller-manager", (AUTHENTICATED,))
+CONTROLLERS = ("*", "bootstrapsigner", "tokencleaner")
+"""Besides the usual ones those which upstream leaves to kubeadm to turn on."""
 SCHEDULER = Identity("system:kube-scheduler", (AUTHENTICATED,))
 
 
@@ -141,15 +143,18 @@ def _start_components(
         return client(service_account("kube-system", account), "kube-controller-manager")
 
     informers = Informers(client(CONTROLLER_MANAGER, "kube-controller-manager"), tasks)
-    config = ControllersConfig(root_ca=(directory.pki / "ca.crt").read_text())
+    authority = (directory.pki / "ca.crt").read_bytes()
+    config = ControllersConfig(controllers=CONTROLLERS, root_ca=authority.decode())
     host = Host(ALL, for_controller, informers, SYSTEM, config, random.Random())  # noqa: S311
     tasks.spawn_forever(host.run, "controllers")
     scheduler = Scheduler(
         SchedulerConfig(), client(SCHEDULER, "kube-scheduler"), informers=informers
     )
     tasks.spawn_forever(scheduler.run, "scheduler")
+    own = client(MASTER, "kybern")
+    address = f"https://{settings.node_ip}:{settings.port}"
+    tasks.spawn_forever(lambda: cluster_info.ensure(own, address, authority), "cluster-info")
     if not settings.control_plane_only:
-        own = client(MASTER, "kybern")
         node_role.keep(own, informers, tasks, settings.node_name)
         tasks.spawn_forever(lambda: cluster_dns.ensure(own, settings), "dns")
 

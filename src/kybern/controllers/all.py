@@ -10,6 +10,7 @@ last, as it joins the informers that others have started.
 
 from __future__ import annotations
 
+from kybern.controllers.bootstrapsigner.controller import BootstrapSigner
 from kybern.controllers.clusterrole_aggregation.controller import (
     ClusterRoleAggregationController,
 )
@@ -28,6 +29,7 @@ from kybern.controllers.root_ca.controller import RootCaController
 from kybern.controllers.runtime.host import Descriptor
 from kybern.controllers.serviceaccount.controller import ServiceAccountController
 from kybern.controllers.tainteviction.controller import TaintEvictionController
+from kybern.controllers.tokencleaner.controller import TokenCleaner
 
 ALL: tuple[Descriptor, ...] = (
     Descriptor(
@@ -127,6 +129,22 @@ ALL: tuple[Descriptor, ...] = (
         component="pv-protection-controller",
         make=PvProtectionController,
         aliases=("pv-protection",),
+    ),
+    Descriptor(
+        "bootstrap-signer-controller",
+        account="bootstrap-signer",
+        component="bootstrap-signer",
+        make=BootstrapSigner,
+        aliases=("bootstrapsigner",),
+        default_on=False,
+    ),
+    Descriptor(
+        "token-cleaner-controller",
+        account="token-cleaner",
+        component="token-cleaner",
+        make=TokenCleaner,
+        aliases=("tokencleaner",),
+        default_on=False,
     ),
     Descriptor(
         "garbage-collector-controller",

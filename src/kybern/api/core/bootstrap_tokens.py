@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hmac
 import re
 from typing import TYPE_CHECKING
 
@@ -26,6 +27,11 @@ GROUP = "system:bootstrappers"
 ID, SECRET, EXPIRATION = "token-id", "token-secret", "expiration"
 AUTHENTICATION, SIGNING = "usage-bootstrap-authentication", "usage-bootstrap-signing"
 EXTRA_GROUPS = "auth-extra-groups"
+
+INFO_NAMESPACE, INFO = "kube-public", "cluster-info"
+"""The ConfigMap that tells a machine which joins where the cluster is and whom to trust."""
+KUBECONFIG, SIGNATURE = "kubeconfig", "jws-kubeconfig-"
+"""Its keys: what it says, and before the id of a token what that token says to it."""
 
 _TOKEN = re.compile(r"([a-z0-9]{6})\.([a-z0-9]{16})")
 _ID = re.compile(r"[a-z0-9]{6}")
@@ -72,10 +78,22 @@ def groups(data: Mapping[str, str] | None) -> list[str] | None:
     return sorted({GROUP, *named})
 
 
-def signing(name: str, type_: str, data: Mapping[str, str] | None) -> tuple[str, str] | None:
-    """Return id and secret of a token that may sign `cluster-info`, expired or not."""
+def signing(name: str, data: Mapping[str, str] | None, now: float) -> tuple[str, str] | None:
+    """Return id and secret of a token that may sign `cluster-info`; None for another."""
     token_id, secret = value(data, ID), value(data, SECRET)
-    fits = type_ == TYPE and name == PREFIX + token_id and _ID.fullmatch(token_id)
-    if not fits or not secret or value(data, SIGNING) != "true":
+    if not _ID.fullmatch(token_id) or name != PREFIX + token_id or not secret:
+        return None
+    if expired(data, now) or value(data, SIGNING) != "true":
         return None
     return token_id, secret
+
+
+def signature(content: str, token_id: str, secret: str) -> str:
+    """Return the detached JSON Web Signature (HS256, RFC 7515 appendix F) of a text."""
+    header = _encode(f'{{"alg":"HS256","kid":"{token_id}"}}'.encode())
+    signed = f"{header}.{_encode(content.encode())}".encode()
+    return f"{header}..{_encode(hmac.digest(secret.encode(), signed, 'sha256'))}"
+
+
+def _encode(data: bytes) -> str:
+    return base64.urlsafe_b64encode(data).rstrip(b"=").decode()

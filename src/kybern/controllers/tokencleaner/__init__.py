@@ -1,0 +1,1 @@
+"""Deletes bootstrap tokens when they end."""
