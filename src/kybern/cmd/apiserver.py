@@ -244,9 +244,10 @@ async def open_store(path: Path | None) -> Store:
     from kybern.store.objects import Store
 
     if path is None:
+        from kybern.store.kv import mvcc
         from kybern.store.kv.memory import MemoryEngine
 
-        return Store(MemoryEngine(), SYSTEM)
+        return Store(MemoryEngine(mvcc.beyond(SYSTEM.now())), SYSTEM)
     from kybern.store.kv.sqlite import SqliteEngine
 
     try:

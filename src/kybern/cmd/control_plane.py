@@ -86,9 +86,10 @@ async def control_plane(directory: Directory, settings: Settings) -> None:
 async def open_store(directory: Directory, settings: Settings) -> Store:
     """Open the store that the settings name."""
     if settings.store == "memory":
+        from kybern.store.kv import mvcc
         from kybern.store.kv.memory import MemoryEngine
 
-        return Store(MemoryEngine(), SYSTEM)
+        return Store(MemoryEngine(mvcc.beyond(SYSTEM.now())), SYSTEM)
     from kybern.store.kv.sqlite import SqliteEngine
 
     try:

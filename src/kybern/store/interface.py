@@ -8,7 +8,8 @@ The promises, kept by every engine and proved by `tests/contracts/store`:
 
 * **Revisions** are one counter for the whole store. An empty store is at 1, every write adds
   one, and no number is ever used twice, also not after a restart, a compaction, or when
-  everything was deleted.
+  everything was deleted. A store that takes the place of a lost one (restored from a snapshot, or
+  in memory after a restart) begins beyond everything that one may have answered.
 * **A write is answered** when it would survive the machine losing power, and not before. One that
   was not answered happened once or not at all.
 * **Compare-and-swap**: `update` and `delete` name the revision they saw; they happen only if that
@@ -39,7 +40,8 @@ MODIFIED: Literal["MODIFIED"] = "MODIFIED"
 DELETED: Literal["DELETED"] = "DELETED"
 
 FIRST_REVISION = 1
-"""The revision of a store in which nothing was ever written; the first write is number 2."""
+"""The revision of a store in which nothing was ever written, unless it takes the place of another;
+the first write is one more."""
 
 
 class Entry(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):

@@ -15,7 +15,7 @@ from bisect import bisect_right
 from operator import attrgetter
 from typing import TYPE_CHECKING
 
-from kybern.store.interface import StoreClosed
+from kybern.store.interface import FIRST_REVISION, StoreClosed
 from kybern.store.kv import mvcc
 from kybern.store.kv.interface import Page, Snapshot
 
@@ -31,8 +31,14 @@ _REVISION = attrgetter("revision")
 class MemoryEngine:
     """See `kybern.store.kv.interface.Engine`."""
 
-    def __init__(self) -> None:
-        self._state = mvcc.State()
+    def __init__(self, first: int = FIRST_REVISION) -> None:
+        """Start at the revision `first`.
+
+        A program that is started again, with clients that go on, starts `mvcc.beyond` what it may
+        have answered before: so they are told that what they know is gone (410), and do not wait
+        for revisions that came to mean something else.
+        """
+        self._state = mvcc.State(revision=first, compacted=first)
         self._log: list[Event] = []
         self._listener: Listener | None = None
         self._superseded = 0

@@ -5,7 +5,8 @@ Out:  the event each write is, with its revision, or why it cannot be.
 By:   every engine.
 
 A resourceVersion is the revision of the write that made the object: one counter for the whole
-store, starting after `FIRST_REVISION`, one more for each write, deletions included.
+store, starting after its first revision, one more for each write, deletions included. The first
+is `FIRST_REVISION`, or `beyond` what was answered by a store that this one takes the place of.
 
 Writes are planned before they are durable: `current` is what is committed, `ahead` what will be
 when everything planned is. A write goes on top of what is planned, so that writes to one key may
@@ -160,6 +161,15 @@ def listing(
     wanted = keys[:limit] if limit else keys
     entries = [was.get(key) or current[key] for key in wanted]
     return Listing(entries, revision, len(keys) - len(wanted))
+
+
+def beyond(now: float, *known: int) -> int:
+    """Return a revision after every one that a store may have answered whose past is lost.
+
+    That is the number of microseconds since 1970: no store writes a million times a second, so
+    one that began so is always behind the clock. `known` is for clocks that were put back.
+    """
+    return max(int(now * 1_000_000), *(revision + 1 for revision in known), FIRST_REVISION)
 
 
 def superseded(events: Sequence[Event]) -> int:
