@@ -5,5 +5,7 @@ ports that no other cluster here uses: `slots.py`), the certificates (`certifica
 kubeconfigs (`kubeconfigs.py`). Then it starts one supervisor (`supervisor.py`, started and asked by
 `processes.py`), whose children are containerd, the control plane and the node.
 
-Nothing here speaks to an API server or knows a component; `cmd/` composes those.
+A machine that belongs to a cluster elsewhere gets its files from there: `join.py` for nodes,
+`join_server.py` for control planes. Only these speak to an API server, as the clients they are;
+nothing here knows a component, `cmd/` composes those.
 """

@@ -26,20 +26,26 @@ COMPONENTS = ("controller-manager", "scheduler", "kubelet-client", "proxy")
 
 def write(directory: Directory, settings: Settings) -> None:
     """Write the kubeconfig of everyone who has a certificate."""
-    _write(directory, settings, "admin", directory.admin_kubeconfig)
+    _write(directory, settings.server, "admin", "admin", directory.admin_kubeconfig)
     for name in COMPONENTS:
         if (directory.pki / f"{name}.crt").exists():
-            _write(directory, settings, name, directory.kubeconfigs / f"{name}.kubeconfig")
+            write_one(directory, settings.server, name, name)
 
 
-def _write(directory: Directory, settings: Settings, name: str, path: Path) -> None:
+def write_one(directory: Directory, server: str, name: str, certificate: str) -> None:
+    """Write the kubeconfig of one component, with the certificate of that name in `pki/`."""
+    path = directory.kubeconfigs / f"{name}.kubeconfig"
+    _write(directory, server, name, certificate, path)
+
+
+def _write(directory: Directory, server: str, name: str, certificate: str, path: Path) -> None:
     def data(file: str) -> str:
         return base64.b64encode((directory.pki / file).read_bytes()).decode()
 
-    cluster = {"server": settings.server, "certificate-authority-data": data("ca.crt")}
+    cluster = {"server": server, "certificate-authority-data": data("ca.crt")}
     user = {
-        "client-certificate-data": data(f"{name}.crt"),
-        "client-key-data": data(f"{name}.key"),
+        "client-certificate-data": data(f"{certificate}.crt"),
+        "client-key-data": data(f"{certificate}.key"),
     }
     tree = {
         "apiVersion": "v1",

@@ -22,7 +22,7 @@ from kybern.client.rest import Client
 from kybern.client.transport import MASTER, Identity, service_account
 from kybern.cluster import settings as settings_file
 from kybern.cluster.directory import Directory
-from kybern.cmd import cluster_dns, cluster_info, node_role
+from kybern.cmd import cluster_dns, cluster_info, joining, node_role
 from kybern.cmd.process import Fatal, run
 from kybern.lib import logs
 from kybern.lib.clock import SYSTEM
@@ -155,6 +155,8 @@ def _start_components(
     own = client(MASTER, "kybern")
     address = f"https://{settings.node_ip}:{settings.port}"
     tasks.spawn_forever(lambda: cluster_info.ensure(own, address, authority), "cluster-info")
+    tasks.spawn_forever(lambda: joining.ensure(own, settings), "node-config")
+    joining.approve_serving(own, informers, tasks)
     if not settings.control_plane_only:
         node_role.keep(own, informers, tasks, settings.node_name)
         tasks.spawn_forever(lambda: cluster_dns.ensure(own, settings), "dns")

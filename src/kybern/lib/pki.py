@@ -11,6 +11,7 @@ imported at the first call, as most programs that import this module never make 
 
 from __future__ import annotations
 
+import hashlib
 import ipaddress
 import os
 import warnings
@@ -176,6 +177,15 @@ def key_matches(pair: KeyPair) -> bool:
     """Say whether the certificate is for this key."""
     certificate = _load_certificate(pair.certificate)
     return certificate.public_key() == _load_key(pair.key).public_key()
+
+
+def public_key_hash(certificate: bytes) -> str:
+    """Return `sha256:…` of the first certificate's public key, as kubeadm pins authorities."""
+    from cryptography.hazmat.primitives import serialization as s
+
+    public = _load_certificate(certificate).public_key()
+    der = public.public_bytes(s.Encoding.DER, s.PublicFormat.SubjectPublicKeyInfo)
+    return f"sha256:{hashlib.sha256(der).hexdigest()}"
 
 
 def signed_by(certificate: bytes, authority: bytes) -> bool:
