@@ -7,6 +7,10 @@ By:   the API server only.
 Writes go to the engine. What it commits comes back through `_apply`, in order of revisions,
 before the write is answered: so reading never has to ask the engine, and sees every write that
 was answered. Only the past is asked for there, when it is older than what is remembered here.
+
+On a shared engine others write too: then `fresh`, awaited first, makes what follows see every
+write that was answered to anybody before. A `Mismatch` or `KeyExists` never needs that: when it
+comes, what stood in the way can be read.
 """
 
 from __future__ import annotations
@@ -26,6 +30,7 @@ from kybern.store.interface import (
 )
 from kybern.store.kv import mvcc
 from kybern.store.kv.interface import Page
+from kybern.store.retention import KEEP_SECONDS
 from kybern.store.sorted_keys import SortedKeys
 from kybern.store.upkeep import Upkeep
 from kybern.store.watch_cache import Collection, Window, within
@@ -35,7 +40,7 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from kybern.store.interface import Event
-    from kybern.store.kv.interface import Engine
+    from kybern.store.kv.interface import Engine, Snapshot
     from kybern.store.watch_cache import Attributes
 
 
@@ -48,19 +53,38 @@ class Store:
     For one event loop. Background work (expiry, compaction) happens while `run` runs.
     """
 
-    def __init__(self, engine: Engine, clock: Clock = SYSTEM, window: Window | None = None) -> None:
-        """Read everything from an open engine, and be its listener from now on."""
+    def __init__(
+        self,
+        engine: Engine,
+        clock: Clock = SYSTEM,
+        window: Window | None = None,
+        *,
+        compact_every: float = KEEP_SECONDS,
+    ) -> None:
+        """Read everything from an open engine, and be its listener from now on.
+
+        The past is forgotten every `compact_every` seconds, up to where it was the time before;
+        0 leaves that to somebody else.
+        """
         self._engine = engine
         self._clock = clock
         self._window = window or Window()
         self._collections: dict[str, Collection] = {}
         self._routes: dict[str, tuple[Collection, ...]] = {}
-        snapshot = engine.attach(self._apply)
-        self.revision = snapshot.revision
-        """The latest revision; everything up to here can be read."""
+        snapshot = engine.attach(self._apply, self._replace)
         self._entries = {entry.key: entry for entry in snapshot.entries}
         self._keys = SortedKeys(self._entries)
-        self._upkeep = Upkeep(engine, clock, snapshot.entries)
+        self._upkeep = Upkeep(engine, clock, snapshot.entries, compact_every)
+
+    @property
+    def revision(self) -> int:
+        """The latest revision; everything up to here can be read."""
+        return self._engine.revision
+
+    @property
+    def shared(self) -> bool:
+        """Whether others write to the same medium: then `fresh` is worth calling."""
+        return self._engine.shared
 
     # --- writing ---------------------------------------------------------------------------
 
@@ -93,6 +117,14 @@ class Store:
         return await self._engine.delete(key, expected.revision)
 
     # --- reading ---------------------------------------------------------------------------
+
+    async def fresh(self) -> None:
+        """Catch up with everything that was answered to anybody before this call.
+
+        Raises:
+            StoreFailed: the medium does not say how far it is.
+        """
+        await self._engine.current()
 
     def get(self, key: str) -> Entry | None:
         """Return the object, or None."""
@@ -225,6 +257,10 @@ class Store:
             "collections": {p: c.statistics() for p, c in self._collections.items()},
         }
 
+    def problem(self) -> str:
+        """Return what is wrong with the medium at the moment; "" for nothing."""
+        return self._engine.problem()
+
     def count(self, prefix: str) -> int:
         """Return how many objects are under the prefix."""
         return self._keys.count(prefix, mvcc.prefix_end(prefix))
@@ -268,11 +304,18 @@ class Store:
                 entry.derive = route[-1].attributes
             if entry.expires:
                 self._upkeep.expect(entry)
-        self.revision = events[-1].revision
-        self._upkeep.wrote(self.revision)
+        self._upkeep.wrote(events[-1].revision)
         now = self._clock.monotonic()
         for collection in touched:
             collection.publish(now)
+
+    def _replace(self, snapshot: Snapshot) -> None:
+        """Begin anew from what is current: what happened on the way there cannot be had."""
+        self._entries = {entry.key: entry for entry in snapshot.entries}
+        self._keys = SortedKeys(self._entries)
+        for prefix, collection in tuple(self._collections.items()):
+            collection.forget(snapshot.revision)
+            self.collection(prefix, collection.attributes)
 
     def _route(self, key: str) -> tuple[Collection, ...]:
         """Return the collections the key is in, the narrowest last."""

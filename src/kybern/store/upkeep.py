@@ -32,16 +32,21 @@ _RETRY = 10.0
 class Upkeep:
     """The store's own work. A failing medium is logged and tried again."""
 
-    def __init__(self, engine: Engine, clock: Clock, entries: Iterable[Entry]) -> None:
+    def __init__(
+        self, engine: Engine, clock: Clock, entries: Iterable[Entry], every: float = KEEP_SECONDS
+    ) -> None:
         self._engine = engine
         self._clock = clock
-        self._deadlines = Deadlines(entries)
+        self._every = every
+        self._deadlines = Deadlines(() if engine.shared else entries)
         self.forgetting = Forgetting(engine.revision)
         self._earlier = asyncio.Event()
         self._too_much = asyncio.Event()
 
     def expect(self, entry: Entry) -> None:
-        """Note an entry that will expire."""
+        """Note an entry that will expire, unless the medium sees to that."""
+        if self._engine.shared:
+            return
         earliest = self._deadlines.next()
         self._deadlines.add(entry)
         if earliest is None or entry.expires < earliest:
@@ -91,15 +96,17 @@ class Upkeep:
 
     async def _compact_forever(self, trim: Callable[[], None]) -> None:
         while True:
-            await self._clock.sleep(KEEP_SECONDS)
+            await self._clock.sleep(self._every or KEEP_SECONDS)
             trim()
-            await self._compact(self.forgetting.tick())
+            if self._every:
+                await self._compact(self.forgetting.tick())
 
     async def _compact_excess(self) -> None:
         while True:
             await self._too_much.wait()
             self._too_much.clear()
-            await self._compact(self.forgetting.too_much())
+            if self._every:
+                await self._compact(self.forgetting.too_much())
 
     async def _compact(self, revision: int) -> None:
         try:

@@ -149,6 +149,14 @@ class Collection:
             self._count = left
             self.floor = oldest[-1].revision
 
+    def forget(self, revision: int) -> None:
+        """Forget everything up to the revision, and cut off who has not seen all of it."""
+        self._batches.clear()
+        self._count = 0
+        self.floor = self.changed = revision
+        for watcher in self.watchers():
+            watcher.expire(revision)
+
     def _share_frames(self, batch: Sequence[Event]) -> None:
         self._framed.append(batch)
         self._framed_count += len(batch)

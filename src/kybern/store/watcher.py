@@ -15,7 +15,7 @@ import enum
 from collections import deque
 from typing import TYPE_CHECKING
 
-from kybern.store.interface import WatcherTooSlow
+from kybern.store.interface import Compacted, WatcherTooSlow
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
@@ -32,6 +32,7 @@ BUFFER = 10_000
 class _Life(enum.Enum):
     OPEN = "open"
     CUT_OFF = "cut off"
+    EXPIRED = "expired"
     CLOSED = "closed"
 
 
@@ -43,7 +44,7 @@ class Watcher:
 
     Raises, from the iteration:
         WatcherTooSlow: it was cut off; watch again from `error.revision`.
-        Compacted: the past it was still reading is forgotten; list again.
+        Compacted: what it has not handed out yet is forgotten; list again.
     """
 
     __slots__ = (
@@ -99,6 +100,11 @@ class Watcher:
         self._delivered = batch[-1].revision
         return batch
 
+    def expire(self, oldest: int) -> None:
+        """What comes next, up to the revision `oldest`, cannot be had; by the store."""
+        self._goal = oldest
+        self._end(_Life.EXPIRED)
+
     def close(self) -> None:
         """Stop watching; the iteration ends."""
         self._end(_Life.CLOSED)
@@ -110,6 +116,8 @@ class Watcher:
         while True:
             if self._life is _Life.CUT_OFF:
                 raise WatcherTooSlow(self._delivered)
+            if self._life is _Life.EXPIRED:
+                raise Compacted(self._goal)
             if self._life is _Life.CLOSED:
                 raise StopAsyncIteration
             batch = await self._page() if self._past is not None else self.take()

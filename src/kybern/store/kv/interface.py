@@ -2,7 +2,7 @@
 
 In:   writes, from the one event loop the engine was opened in.
 Out:  committed events, in order, to the one listener; and the past, on request.
-By:   `kybern.store.objects`. Implementations: `memory`, `sqlite`.
+By:   `kybern.store.objects`. Implementations: `memory`, `sqlite`, `etcd`.
 
 The promises of `kybern.store.interface` hold here already; an engine only lacks what makes
 reading fast: prefixes, watchers and bytes that are ready to be sent.
@@ -10,10 +10,11 @@ reading fast: prefixes, watchers and bytes that are ready to be sent.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING, NamedTuple, Protocol
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Sequence
 
     from kybern.store.interface import Entry, Event, Listing
 
@@ -25,6 +26,9 @@ class Snapshot(NamedTuple):
 
     entries: list[Entry]
     revision: int
+
+
+Replaced = Callable[[Snapshot], None]
 
 
 class Page(NamedTuple):
@@ -42,8 +46,15 @@ class Engine(Protocol):
     """
 
     @property
+    def shared(self) -> bool:
+        """Whether others write to the same medium, so that `current` has to be asked.
+
+        Such a medium also expires by itself; `Entry.expires` may be 0 for what others wrote.
+        """
+
+    @property
     def revision(self) -> int:
-        """The latest revision that was committed and told to the listener."""
+        """The latest revision up to which everything was told to the listener."""
 
     @property
     def compacted(self) -> int:
@@ -53,12 +64,18 @@ class Engine(Protocol):
     def superseded(self) -> int:
         """About how many bytes of values are kept only as history."""
 
-    def attach(self, listener: Listener) -> Snapshot:
+    def attach(self, listener: Listener, replaced: Replaced | None = None) -> Snapshot:
         """Return the current state; from there on call `listener` with what is committed.
 
         The calls come in the event loop, in order of revisions, without gap or overlap with the
         snapshot, each before any write in it is answered. There is one listener.
+
+        A shared medium may forget what was never told. Then `replaced` is called with what is
+        current, and things go on from there.
         """
+
+    async def current(self) -> int:
+        """Tell the listener everything that was committed before this call; return `revision`."""
 
     async def create(self, key: str, data: bytes, expires: float = 0.0) -> Entry:
         """Write a new key. `expires` is kept with it; deleting it then is `expire`'s business.
@@ -114,6 +131,9 @@ class Engine(Protocol):
 
     async def close(self) -> None:
         """Finish the writes under way, then let go of the medium; idempotent."""
+
+    def problem(self) -> str:
+        """Return what is wrong with the medium at the moment; "" for nothing."""
 
     def statistics(self) -> dict[str, float]:
         """Return figures about the medium."""

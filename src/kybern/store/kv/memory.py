@@ -21,7 +21,7 @@ from kybern.store.kv.interface import Page, Snapshot
 
 if TYPE_CHECKING:
     from kybern.store.interface import Entry, Event, Listing
-    from kybern.store.kv.interface import Listener
+    from kybern.store.kv.interface import Listener, Replaced
 
     Events = list[Event]  # inside the class, `list` is the method
 
@@ -30,6 +30,8 @@ _REVISION = attrgetter("revision")
 
 class MemoryEngine:
     """See `kybern.store.kv.interface.Engine`."""
+
+    shared = False
 
     def __init__(self, first: int = FIRST_REVISION) -> None:
         """Start at the revision `first`.
@@ -59,11 +61,16 @@ class MemoryEngine:
         """How many bytes of values are kept only as history."""
         return self._superseded
 
-    def attach(self, listener: Listener) -> Snapshot:
+    def attach(self, listener: Listener, replaced: Replaced | None = None) -> Snapshot:
         """Return the current state and tell the listener of every write from now on."""
+        del replaced  # nothing is ever forgotten before it was told
         self._listener = listener
         current = self._state.current
         return Snapshot([current[key] for key in sorted(current)], self._state.revision)
+
+    async def current(self) -> int:
+        """Return the latest revision: nobody else writes here."""
+        return self.revision
 
     async def create(self, key: str, data: bytes, expires: float = 0.0) -> Entry:
         """Write a new key."""
@@ -117,6 +124,10 @@ class MemoryEngine:
     async def close(self) -> None:
         """Refuse everything from now on."""
         self._closed = True
+
+    def problem(self) -> str:
+        """Return "": what goes wrong is said to the one who writes."""
+        return ""
 
     def statistics(self) -> dict[str, float]:
         """Return figures about what is held."""

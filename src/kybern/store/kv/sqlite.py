@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from kybern.store.interface import Entry, Event, Listing
-    from kybern.store.kv.interface import Listener, Page
+    from kybern.store.kv.interface import Listener, Page, Replaced
     from kybern.store.kv.sqlite_file import Loaded
 
 log = logs.get("store.sqlite")
@@ -49,6 +49,8 @@ _SWITCH_SECONDS = 0.00005
 
 class SqliteEngine:
     """See `kybern.store.kv.interface.Engine`. Made by `open`."""
+
+    shared = False
 
     def __init__(self, path: Path, file: File, loaded: Loaded) -> None:
         """Take over an open file and what was loaded from it."""
@@ -105,11 +107,16 @@ class SqliteEngine:
         """How many bytes of values are kept only as history."""
         return self._superseded
 
-    def attach(self, listener: Listener) -> Snapshot:
+    def attach(self, listener: Listener, replaced: Replaced | None = None) -> Snapshot:
         """Return the current state and tell the listener of every commit from now on."""
+        del replaced  # nothing is ever forgotten before it was told
         self._listener = listener
         current = self._state.current
         return Snapshot([current[key] for key in sorted(current)], self._state.revision)
+
+    async def current(self) -> int:
+        """Return the latest revision: nobody else writes here."""
+        return self.revision
 
     async def create(self, key: str, data: bytes, expires: float = 0.0) -> Entry:
         """Write a new key."""
@@ -185,6 +192,10 @@ class SqliteEngine:
             await asyncio.get_running_loop().run_in_executor(self._reading, self._reader.close)
             self._reading.shutdown(wait=False)
         await finished
+
+    def problem(self) -> str:
+        """Return "": what goes wrong is said to the one who writes."""
+        return ""
 
     def statistics(self) -> dict[str, float]:
         """Return figures about the file."""
