@@ -14,8 +14,12 @@ import re
 from itertools import accumulate
 from typing import TYPE_CHECKING, Final
 
+from kybern.api.fields import Shape, fields_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    import msgspec
 
 DEEPEST: Final = 200
 """Of objects and lists within each other. Upstream's limit is 10000; its objects need about 50."""
@@ -37,6 +41,30 @@ def too_deep(data: bytes) -> bool:
         return False
     brackets = _STRING.sub(b"", data).translate(None, _NO_BRACKETS)
     return max(accumulate(map(_STEP.__getitem__, brackets)), default=0) > DEEPEST
+
+
+_open_ended: dict[type[msgspec.Struct], bool] = {}
+
+
+def open_ended(struct: type[msgspec.Struct]) -> bool:
+    """Say whether objects of a type can nest without end; what owns their fields is not counted."""
+    found = _open_ended.get(struct)
+    if found is None:
+        found = _open_ended[struct] = _reaches(struct, ())
+    return found
+
+
+def _reaches(struct: type[msgspec.Struct], around: tuple[type, ...]) -> bool:
+    if struct in around:
+        return True
+    inner = (*around, struct)
+    return any(
+        info.shape is Shape.ANY
+        or info.item is Shape.ANY
+        or (info.element is not None and _reaches(info.element, inner))
+        for info in fields_of(struct).values()
+        if info.name != "managedFields"
+    )
 
 
 class Excess(ValueError):

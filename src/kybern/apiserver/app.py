@@ -10,7 +10,6 @@ The way is the list FILTERS, read from top to bottom, and then `routes.dispatch`
 from __future__ import annotations
 
 import asyncio
-import random
 from typing import TYPE_CHECKING, Any
 
 from kybern.apiserver import routes
@@ -40,7 +39,7 @@ from kybern.apiserver.handlers.kubelets import Kubelets
 from kybern.apiserver.health import Health
 from kybern.apiserver.registry.all import registry
 from kybern.apiserver.registry.core.allocation import Allocators
-from kybern.apiserver.registry.identity import Identities
+from kybern.apiserver.registry.identity import Identities, PooledRandom
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -76,7 +75,7 @@ class ApiServer:
         services.store = store
         services.clock = clock
         services.config = config
-        rng = random.SystemRandom()
+        rng = PooledRandom()
         services.identities = Identities(rng)
         services.resources = registry()
         services.resources.register(store)

@@ -26,8 +26,12 @@ def warn_of_pod(new: Pod, old: Pod | None) -> list[str]:
     """A new pod; updates come from programs, which do not read."""
     if old is not None:
         return []
-    named = name_warnings(new.metadata.name or "", "the Pod's hostname")
-    return named + spec_warnings(new.spec, new.metadata)
+    return host_name_warnings(new) + spec_warnings(new.spec, new.metadata)
+
+
+def host_name_warnings(pod: Pod) -> list[str]:
+    """A pod whose name will not do as its host's."""
+    return name_warnings(pod.metadata.name or "", "the Pod's hostname")
 
 
 def warn_of_pod_template(new: PodTemplate, old: PodTemplate | None) -> list[str]:

@@ -7,12 +7,38 @@ By:   registry.metadata; made by app.
 
 from __future__ import annotations
 
+import os
+from random import Random, SystemRandom
 from typing import TYPE_CHECKING
 
 from kybern.api.names import generate_name
 
 if TYPE_CHECKING:
-    from random import Random
+    from typing import NoReturn
+
+_POOL = 4096  # bytes asked of the system at a time
+
+
+class PooledRandom(SystemRandom):
+    """The system's random numbers, a page at a time: each asking costs as much as a validation."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._pool = b""
+        self._used = 0
+
+    def getrandbits(self, k: int, /) -> int:
+        """Return `k` bits that nobody was given before."""
+        size = (k + 7) // 8
+        start, end = self._used, self._used + size
+        if end > len(self._pool):
+            self._pool = os.urandom(max(_POOL, size))
+            start, end = 0, size
+        self._used = end
+        return int.from_bytes(self._pool[start:end], "little") >> (size * 8 - k)
+
+    def __reduce__(self) -> NoReturn:
+        raise TypeError("copies would give the same numbers twice")
 
 
 class Identities:

@@ -131,7 +131,7 @@ class Resource:
         """
         obj.metadata.resourceVersion = None
         data = codec.encode(obj)
-        if bounds.too_deep(data):
+        if bounds.open_ended(self.struct) and bounds.too_deep(data):
             raise errors.BadRequest(bounds.TOO_DEEP)
         return data
 

@@ -10,21 +10,51 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kybern.api import codec
+from kybern.api.core.pod_warnings import spec_warnings
 from kybern.api.core.pods import qos_class
 from kybern.api.core.v1 import PodCondition, PodStatus
+from kybern.api.core.warnings import host_name_warnings
+from kybern.api.meta.validation import check_meta
+from kybern.apiserver.registry.core.known_specs import KnownSpecs, key_of
 from kybern.apiserver.registry.strategy import StatusStrategy, Strategy
 from kybern.lib.clock import rfc3339
 
 if TYPE_CHECKING:
     from kybern.api.field_path import Problem
     from kybern.api.meta.v1 import DeleteOptions
+    from kybern.api.scheme import Kind
     from kybern.apiserver.context import RequestContext
+    from kybern.apiserver.registry.rules import Rules
 
 GATED = "Scheduling is blocked due to non-empty scheduling gates"
 
 
 class PodStrategy(Strategy):
     """Pods."""
+
+    def __init__(self, kind: Kind, rules: Rules) -> None:
+        super().__init__(kind, rules)
+        self._known = KnownSpecs()
+
+    def validate(self, ctx: RequestContext, obj: Any) -> list[Problem]:
+        """Return what is wrong with a new pod, and warn about what is not; see known_specs."""
+        key = key_of(obj)
+        warnings = self._known.find(key)
+        problems: list[Problem] = []
+        if warnings is not None:
+            check_meta(obj.metadata, problems)
+        else:
+            problems = self.rules.create(obj)
+            warnings = [] if problems else spec_warnings(obj.spec, obj.metadata)
+            if not problems:
+                self._known.keep(key, warnings)
+        if not problems:
+            for text in (*host_name_warnings(obj), *warnings):
+                ctx.warn(text)
+        return problems
+
+    def warn(self, ctx: RequestContext, obj: Any, old: Any | None) -> None:
+        """Nothing more: new pods have been warned about, and those who update do not read."""
 
     def prepare_for_create(self, ctx: RequestContext, obj: Any) -> None:
         """Start out pending, with the QoS class of the requests."""
