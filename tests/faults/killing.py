@@ -8,6 +8,7 @@ By:   the tests in CI, briefly; `bench/faults.py`, for long.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 import random
 import select
@@ -18,13 +19,25 @@ from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
 from tests.faults import linearizability, victim
-from tests.faults.history import Operation, Outcome, Recorder, audit, from_pipe, name_of
+from tests.faults.api import ApiClient, ApiServer, Unanswered
+from tests.faults.history import (
+    Operation,
+    Outcome,
+    Recorder,
+    audit,
+    from_pipe,
+    name_of,
+    some_work,
+)
 
 from kybern.store.interface import DELETED
 from kybern.store.kv.sqlite import SqliteEngine
 from kybern.store.objects import Store
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from kybern.lib.http.client import HttpClient
     from kybern.store.kv.interface import Engine
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -50,7 +63,7 @@ class Judge:
         self.lives = 0
         self._keys = keys
         self._revision = 1
-        self._written: dict[int, str] = {}
+        self._written: dict[int, tuple[str, str]] = {}
 
     async def look(self, engine: Engine, operations: list[Operation]) -> None:
         """Compare what a new life finds with what was answered in those before it."""
@@ -66,17 +79,7 @@ class Judge:
 
     def verdict(self) -> Tally:
         """Check all histories, over all lives."""
-        linearizability.check(self.operations)
-        writes = [op for op in self.operations if op.verb != "read"]
-        lost = [op for op in writes if op.outcome is Outcome.UNKNOWN]
-        seen = {op.saw for op in self.operations} | set(self._written.values())
-        return Tally(
-            self.lives,
-            len(self.operations),
-            sum(op.outcome is Outcome.DONE for op in writes),
-            len(lost),
-            sum(op.wrote in seen for op in lost if op.wrote),
-        )
+        return tally(self.lives, self.operations, {name for _, name in self._written.values()})
 
     async def _check_history(self, engine: Engine) -> None:
         """Every revision is there once, and is the same write as in earlier lives."""
@@ -86,13 +89,28 @@ class Judge:
             page = await engine.history("/", since, engine.revision)
             for event in page.events:
                 what = "-" if event.type == DELETED else name_of(event.entry.data)
-                written = f"{event.entry.key} {what}"
+                written = event.entry.key, what
                 assert self._written.setdefault(event.revision, written) == written, "used again"
                 revisions.append(event.revision)
                 names += [what] if what != "-" else []
             since = page.upto
         assert revisions == list(range(engine.compacted + 1, engine.revision + 1))
         assert len(names) == len(set(names)), "a write happened twice"
+
+
+def tally(kills: int, operations: list[Operation], written: Iterable[str] = ()) -> Tally:
+    """Check the histories, and count."""
+    linearizability.check(operations)
+    writes = [op for op in operations if op.verb != "read"]
+    open_ = [op for op in writes if op.outcome is Outcome.UNKNOWN]
+    seen = {op.saw for op in operations}.union(written)
+    return Tally(
+        kills,
+        len(operations),
+        sum(op.outcome is Outcome.DONE for op in writes),
+        len(open_),
+        sum(op.wrote in seen for op in open_ if op.wrote),
+    )
 
 
 def kill_stores(path: Path, seed: int, kills: int) -> Tally:
@@ -111,6 +129,44 @@ def kill_stores(path: Path, seed: int, kills: int) -> Tally:
         lines = run_and_kill(path, f"{seed}-{life}", str(life), rng)
         asyncio.run(look(from_pipe(lines)))
     return judge.verdict()
+
+
+async def kill_api_servers(directory: Path, seed: int, kills: int) -> Tally:
+    """Kill an API server with 32 clients, many times."""
+    rng = random.Random(seed)
+    keys = [f"map-{number}" for number in range(40)]
+    recorder = Recorder()
+    server = ApiServer(directory, f"sqlite://{directory}/store.db")
+
+    async def work(http: HttpClient, name: str) -> None:
+        client_rng = random.Random(f"{seed} {name}")
+        client = ApiClient(name, http, recorder, client_rng)
+        with contextlib.suppress(Unanswered):
+            while True:
+                await some_work(client, keys, client_rng)
+
+    async def kill_soon() -> None:
+        """Kill it a random moment after a random number of answers."""
+        before, wanted = len(recorder.operations), rng.randrange(10, 400)
+        while len(recorder.operations) < before + wanted:
+            await asyncio.sleep(0.002)
+        await asyncio.sleep(rng.random() * 0.02)
+        server.kill()
+
+    try:
+        for life in range(kills + 1):
+            await server.start()
+            async with server.client() as http, asyncio.TaskGroup() as group:
+                auditor = ApiClient(f"audit-{life}", http, recorder, rng)
+                for key in keys:
+                    await auditor.read(key)
+                if life < kills:
+                    for number in range(victim.CLIENTS):
+                        group.create_task(work(http, f"{life}-{number}"))
+                    group.create_task(kill_soon())
+    finally:
+        server.stop()
+    return tally(kills, recorder.operations)
 
 
 def run_and_kill(path: Path, seed: str, run: str, rng: random.Random) -> bytes:
