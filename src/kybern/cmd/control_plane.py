@@ -27,6 +27,7 @@ from kybern.cmd.process import Fatal, run
 from kybern.lib import logs
 from kybern.lib.clock import SYSTEM
 from kybern.lib.http.server import serve
+from kybern.lib.pki import KeyPair
 from kybern.lib.tasks import Tasks
 from kybern.lib.tls import server_context
 from kybern.store.interface import StoreError
@@ -132,6 +133,12 @@ def _start_components(
     """Start controllers and scheduler; they share one copy of what they watch."""
     import random
 
+    from kybern.api.certificates.requests import (
+        CLIENT,
+        KUBELET_CLIENT,
+        KUBELET_SERVING,
+        LEGACY_UNKNOWN,
+    )
     from kybern.controllers.all import ALL
     from kybern.controllers.runtime.host import ControllersConfig, Host
     from kybern.scheduler.config import SchedulerConfig
@@ -144,8 +151,13 @@ def _start_components(
         return client(service_account("kube-system", account), "kube-controller-manager")
 
     informers = Informers(client(CONTROLLER_MANAGER, "kube-controller-manager"), tasks)
-    authority = (directory.pki / "ca.crt").read_bytes()
-    config = ControllersConfig(controllers=CONTROLLERS, root_ca=authority.decode())
+    pair = KeyPair.load(directory.pki / "ca.crt", directory.pki / "ca.key")
+    authority = pair.certificate
+    config = ControllersConfig(
+        controllers=CONTROLLERS,
+        root_ca=authority.decode(),
+        signers=dict.fromkeys((CLIENT, KUBELET_CLIENT, KUBELET_SERVING, LEGACY_UNKNOWN), pair),
+    )
     host = Host(ALL, for_controller, informers, SYSTEM, config, random.Random())  # noqa: S311
     tasks.spawn_forever(host.run, "controllers")
     scheduler = Scheduler(

@@ -13,7 +13,7 @@ from __future__ import annotations
 import random
 from typing import TYPE_CHECKING
 
-from kybern.cmd import election, flags
+from kybern.cmd import election, flags, signing
 from kybern.cmd.process import Fatal, run
 from kybern.controllers.runtime.host import ControllersConfig
 
@@ -55,6 +55,7 @@ def parse(words: list[str] | None = None) -> Namespace:
         "--use-service-account-credentials", "each controller is a user of its own", default=True
     )
     _add_node_flags(parser)
+    signing.add_flags(parser)
     parser.option(
         "--terminated-pod-gc-threshold", "how many finished pods may stay", type=int, default=12500
     )
@@ -62,7 +63,13 @@ def parse(words: list[str] | None = None) -> Namespace:
         "--max-endpoints-per-slice", "addresses in an EndpointSlice", type=int, default=100
     )
     args = parser.parse_args(words)
-    parser.check([*election.check(args), *config_of(args).check(controllers.names())])
+    parser.check(
+        [
+            *election.check(args),
+            *signing.check(args),
+            *config_of(args).check(controllers.names()),
+        ]
+    )
     return args
 
 
@@ -98,6 +105,7 @@ def config_of(args: Namespace) -> ControllersConfig:
         secondary_node_eviction_rate=args.secondary_node_eviction_rate,
         unhealthy_zone_threshold=args.unhealthy_zone_threshold,
         large_cluster_size_threshold=args.large_cluster_size_threshold,
+        signing_duration=args.cluster_signing_duration,
         terminated_pod_gc_threshold=args.terminated_pod_gc_threshold,
         max_endpoints_per_slice=args.max_endpoints_per_slice,
     )
@@ -136,7 +144,9 @@ async def _run(args: Namespace, where: ClientConfig, client: Client) -> None:
     from kybern.controllers.runtime.host import Host
     from kybern.lib.tasks import Tasks
 
-    config = replace(config_of(args), root_ca=_authority(args, where))
+    config = replace(
+        config_of(args), root_ca=_authority(args, where), signers=signing.authorities(args)
+    )
     accounts = Accounts(client, where, AGENT)
     client_for = accounts.client if args.use_service_account_credentials else lambda _: client
     try:

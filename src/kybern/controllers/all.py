@@ -14,6 +14,9 @@ from kybern.controllers.bootstrapsigner.controller import BootstrapSigner
 from kybern.controllers.clusterrole_aggregation.controller import (
     ClusterRoleAggregationController,
 )
+from kybern.controllers.csrapproving.controller import CsrApprovingController
+from kybern.controllers.csrcleaner.controller import CsrCleanerController
+from kybern.controllers.csrsigning.controller import CsrSigningController
 from kybern.controllers.deployment.controller import DeploymentController
 from kybern.controllers.endpoints.controller import EndpointsController
 from kybern.controllers.endpointslice.controller import EndpointSliceController
@@ -129,6 +132,27 @@ ALL: tuple[Descriptor, ...] = (
         component="pv-protection-controller",
         make=PvProtectionController,
         aliases=("pv-protection",),
+    ),
+    Descriptor(
+        "certificatesigningrequest-signing-controller",
+        account="certificate-controller",
+        component="certificate-controller",
+        make=CsrSigningController,
+        aliases=("csrsigning",),
+    ),
+    Descriptor(
+        "certificatesigningrequest-approving-controller",
+        account="certificate-controller",
+        component="certificate-controller",
+        make=CsrApprovingController,
+        aliases=("csrapproving",),
+    ),
+    Descriptor(
+        "certificatesigningrequest-cleaner-controller",
+        account="certificate-controller",
+        component="certificate-controller",
+        make=CsrCleanerController,
+        aliases=("csrcleaner",),
     ),
     Descriptor(
         "bootstrap-signer-controller",

@@ -18,12 +18,13 @@ from kybern.lib import logs
 from kybern.lib.tasks import Tasks
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Mapping
     from random import Random
 
     from kybern.client.informer import Informers
     from kybern.client.rest import Client
     from kybern.lib.clock import Clock
+    from kybern.lib.pki import KeyPair
 
 log = logs.get("controllers")
 
@@ -42,6 +43,8 @@ class ControllersConfig:
         secondary_node_eviction_rate: the same where most of a zone is unhealthy.
         unhealthy_zone_threshold: share of nodes not ready that makes a zone unhealthy.
         large_cluster_size_threshold: zones up to this size evict nothing while unhealthy.
+        signers: signer name → the authority that signs for it; requests to others are left alone.
+        signing_duration: the most seconds a signed certificate is good.
         terminated_pod_gc_threshold: how many finished pods may stay.
         max_endpoints_per_slice: addresses in one EndpointSlice.
         namespace_deletion_delay: seconds before a deleted namespace is emptied. Needed (upstream
@@ -58,6 +61,8 @@ class ControllersConfig:
     secondary_node_eviction_rate: float = 0.01
     unhealthy_zone_threshold: float = 0.55
     large_cluster_size_threshold: int = 50
+    signers: Mapping[str, KeyPair] = field(default_factory=dict)
+    signing_duration: float = 365 * 86400.0
     terminated_pod_gc_threshold: int = 12500
     max_endpoints_per_slice: int = 100
     namespace_deletion_delay: float = 0.0

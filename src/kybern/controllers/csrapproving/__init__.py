@@ -1,0 +1,1 @@
+"""Approves the client certificates of kubelets that may have one."""

@@ -1,0 +1,1 @@
+"""Deletes certificate requests that nobody will look at again."""
