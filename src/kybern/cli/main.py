@@ -13,7 +13,7 @@ from kybern.cli.errors import Failed
 from kybern.cluster import directory
 
 if TYPE_CHECKING:
-    from kybern.cli.verbs.image import Loader
+    from kybern.cli.deeds import Deeds
 
 app = typer.Typer(
     name="kybern",
@@ -25,7 +25,11 @@ app = typer.Typer(
     context_settings={"help_option_names": ["-h", "--help"]},
 )
 images = typer.Typer(name="image", help="Put images into the nodes.", no_args_is_help=True)
+snapshots = typer.Typer(
+    name="snapshot", help="Save the cluster in a file, and bring it back.", no_args_is_help=True
+)
 app.add_typer(images)
+app.add_typer(snapshots)
 
 DataDir = Annotated[
     Path | None,
@@ -116,7 +120,34 @@ def image_load(
     """Put image archives into every node."""
     from kybern.cli.verbs.image import load
 
-    load(_directory(data_dir), files, context.obj)
+    load(_directory(data_dir), files, context.obj.load_image)
+
+
+@snapshots.command("save")
+def snapshot_save(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="Where to; it is replaced.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Save the cluster, running or not: its objects, settings and keys."""
+    from kybern.cli.verbs.snapshot import save
+
+    save(_directory(data_dir), file, context.obj)
+
+
+@snapshots.command("restore")
+def snapshot_restore(
+    context: typer.Context,
+    file: Annotated[Path, typer.Argument(metavar="FILE", help="A snapshot.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Bring a cluster back, here or on another machine; it must not be running.
+
+    What is in DIR is put aside, not removed.
+    """
+    from kybern.cli.verbs.snapshot import restore
+
+    restore(_directory(data_dir), file, context.obj)
 
 
 def version(show: bool) -> None:
@@ -137,15 +168,14 @@ def _options(
     """Kubernetes, written in Python: a whole cluster in one command."""
 
 
-def main(load_image: Loader) -> None:
+def main(deeds: Deeds) -> None:
     """Run a verb; a failure is one sentence and exit code 1, never a traceback.
 
     Args:
-        load_image: puts an archive into a cluster's nodes; what knows how is a component, which
-            the command line does not.
+        deeds: what components do for verbs; the command line does not know components.
     """
     try:
-        app(prog_name="kybern", obj=load_image)
+        app(prog_name="kybern", obj=deeds)
     except Failed as failure:
         sys.stderr.write(f"kybern: {failure}\n")
         raise SystemExit(1) from None

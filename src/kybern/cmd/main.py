@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from kybern.cli.deeds import Report, Restored
     from kybern.cluster.directory import Directory
 
 COMPONENTS = {
@@ -31,9 +32,10 @@ def main() -> None:
         sys.argv[0] = f"kybern {name}"
         importlib.import_module(COMPONENTS[name]).main()
         return
+    from kybern.cli.deeds import Deeds
     from kybern.cli.main import main as command_line
 
-    command_line(load_image)
+    command_line(Deeds(load_image, save_snapshot, restore_snapshot))
 
 
 def load_image(directory: Directory, path: Path) -> list[str]:
@@ -41,6 +43,20 @@ def load_image(directory: Directory, path: Path) -> list[str]:
     from kybern.cmd.images import load
 
     return load(directory, path)
+
+
+def save_snapshot(directory: Directory, path: Path, report: Report) -> tuple[int, int]:
+    """Save a cluster in a file."""
+    from kybern.cmd.snapshots import save
+
+    return save(directory, path, report)
+
+
+def restore_snapshot(directory: Directory, path: Path, report: Report) -> Restored:
+    """Bring a cluster back from a file."""
+    from kybern.cmd.snapshots import restore
+
+    return restore(directory, path, report)
 
 
 if __name__ == "__main__":

@@ -6,6 +6,7 @@ import sys
 
 import pytest
 
+from kybern.cli.deeds import Deeds
 from kybern.cli.main import main
 from kybern.cluster import certificates, kubeconfigs
 from kybern.cluster import settings as settings_file
@@ -25,10 +26,13 @@ def kybern(monkeypatch, capsys):
     """Run `kybern …` in this process."""
     monkeypatch.delenv("KYBERN_DATA_DIR", raising=False)
 
-    def run(*words, loader=None):
+    def nothing(*_):
+        return []
+
+    def run(*words, loader=nothing, saver=nothing, restorer=nothing):
         monkeypatch.setattr(sys, "argv", ["kybern", *map(str, words)])
         try:
-            main(loader or (lambda *_: []))
+            main(Deeds(load_image=loader, save_snapshot=saver, restore_snapshot=restorer))
         except SystemExit as end:
             code = end.code or 0
         else:

@@ -1,0 +1,50 @@
+"""What verbs have done for them by components, which the command line does not know.
+
+In:   a data directory, and what the user named.
+Out:  what was done, or `Failed` with one sentence.
+By:   main.py of `kybern.cmd` makes it; the verbs get it.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Protocol
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+    from kybern.cluster.directory import Directory
+
+    Report = Callable[[int, int], None]
+
+
+class Restored(Protocol):
+    """What a restore did."""
+
+    @property
+    def objects(self) -> int:
+        """How many there are."""
+
+    @property
+    def taken(self) -> str:
+        """When the snapshot was taken."""
+
+    @property
+    def aside(self) -> Path | None:
+        """Where what was there before is now."""
+
+
+@dataclass(frozen=True, slots=True)
+class Deeds:
+    """Functions, imported when they are called.
+
+    Attributes:
+        load_image: put an image archive into a cluster's nodes; the images' names.
+        save_snapshot: save a cluster in a file; how many objects, and the revision.
+        restore_snapshot: bring a cluster back from a file.
+    """
+
+    load_image: Callable[[Directory, Path], list[str]]
+    save_snapshot: Callable[[Directory, Path, Report], tuple[int, int]]
+    restore_snapshot: Callable[[Directory, Path, Report], Restored]
