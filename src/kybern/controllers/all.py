@@ -31,6 +31,7 @@ from kybern.controllers.replicaset.controller import ReplicaSetController
 from kybern.controllers.root_ca.controller import RootCaController
 from kybern.controllers.runtime.host import Descriptor
 from kybern.controllers.serviceaccount.controller import ServiceAccountController
+from kybern.controllers.statefulset.controller import StatefulSetController
 from kybern.controllers.tainteviction.controller import TaintEvictionController
 from kybern.controllers.tokencleaner.controller import TokenCleaner
 
@@ -69,6 +70,13 @@ ALL: tuple[Descriptor, ...] = (
         component="replicaset-controller",
         make=ReplicaSetController,
         aliases=("replicaset",),
+    ),
+    Descriptor(
+        "statefulset-controller",
+        account="statefulset-controller",
+        component="statefulset-controller",
+        make=StatefulSetController,
+        aliases=("statefulset",),
     ),
     Descriptor(
         "endpointslice-controller",

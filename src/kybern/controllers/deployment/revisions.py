@@ -4,14 +4,12 @@ In:   a Deployment and its ReplicaSets.
 Out:  the new one (existing or to be created), annotations, what to clean up.
 By:   deployment.plan. Pure.
 
-The name carries a hash of the template. The hash is ours: what matters to users is that it is
-stable, fits in a label, and cannot spell words; which ReplicaSet is current is decided by comparing
-templates, so a cluster taken over from another implementation keeps its names.
+The name carries a hash of the template; which ReplicaSet is current is decided by comparing
+templates.
 """
 
 from __future__ import annotations
 
-import hashlib
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -19,6 +17,7 @@ import msgspec
 from kybern.api import codec
 from kybern.api.apps.v1 import ReplicaSet, ReplicaSetSpec
 from kybern.api.meta.v1 import LabelSelector, ObjectMeta
+from kybern.controllers.runtime.hashes import short_hash
 from kybern.controllers.runtime.ownership import reference_to
 
 if TYPE_CHECKING:
@@ -43,16 +42,13 @@ NOT_COPIED = frozenset(
         "deployment.kubernetes.io/max-replicas",
     )
 )
-# Without vowels and look-alikes; upstream's alphabet for generated names.
-ALPHABET = "bcdfghjklmnpqrstvwxz2456789"
 UNLIMITED = 2**31 - 1
 
 
 def template_hash(template: PodTemplateSpec, collisions: int) -> str:
     """Return a short hash of a template; `collisions` makes another one of the same template."""
     data = msgspec.json.encode(_without_hash(template), order="deterministic")
-    digest = hashlib.blake2b(data, digest_size=4, salt=collisions.to_bytes(8, "little")).digest()
-    return "".join(ALPHABET[ord(c) % 27] for c in str(int.from_bytes(digest, "little")))
+    return short_hash(data, collisions)
 
 
 def same_template(one: PodTemplateSpec | None, other: PodTemplateSpec | None) -> bool:

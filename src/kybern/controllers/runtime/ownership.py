@@ -18,7 +18,7 @@ from kybern.api.meta.v1 import OwnerReference
 from kybern.api.scheme import SCHEME
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Callable, Iterable
 
     from kybern.api.selectors import Selector
     from kybern.client.informer import Informer
@@ -79,8 +79,16 @@ class Claim(Generic[T]):
     release: tuple[T, ...]
 
 
-def sort_out(owner: Any, selector: Selector, candidates: Iterable[T]) -> Claim[T]:
-    """Decide for each candidate whether it is, becomes or ceases to be the owner's."""
+def sort_out(
+    owner: Any,
+    selector: Selector,
+    candidates: Iterable[T],
+    accepts: Callable[[T], bool] | None = None,
+) -> Claim[T]:
+    """Decide for each candidate whether it is, becomes or ceases to be the owner's.
+
+    It has to be selected, and be what the owner `accepts`.
+    """
     owned: list[T] = []
     adopt: list[T] = []
     release: list[T] = []
@@ -89,6 +97,8 @@ def sort_out(owner: Any, selector: Selector, candidates: Iterable[T]) -> Claim[T
         obj: Any = candidate
         reference = controller_of(obj)
         selected = selector.matches(obj.metadata.labels)
+        if selected and accepts is not None:
+            selected = accepts(candidate)
         if reference is not None:
             if reference.uid != owner.metadata.uid:
                 continue
@@ -109,14 +119,18 @@ def candidates(informer: Informer[T], owner: Any) -> list[T]:
 
 
 async def claim(
-    client: Client, owner: Any, selector: Selector, informer: Informer[T]
+    client: Client,
+    owner: Any,
+    selector: Selector,
+    informer: Informer[T],
+    accepts: Callable[[T], bool] | None = None,
 ) -> tuple[list[T], list[T]]:
     """Adopt and release as needed; return what the owner has and what was written for that.
 
     Raises:
         Conflict: the owner is not what the cache says, so it must not adopt.
     """
-    sorted_out = sort_out(owner, selector, candidates(informer, owner))
+    sorted_out = sort_out(owner, selector, candidates(informer, owner), accepts)
     owned = list(sorted_out.owned)
     written: list[T] = []
     if sorted_out.adopt:

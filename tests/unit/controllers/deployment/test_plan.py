@@ -24,6 +24,7 @@ from kybern.api.meta.v1 import LabelSelector, ObjectMeta
 from kybern.controllers.deployment import progress, revisions
 from kybern.controllers.deployment.plan import Plan, plan
 from kybern.controllers.deployment.sizes import bounds
+from kybern.controllers.runtime.hashes import ALPHABET
 from kybern.lib.clock import rfc3339
 
 NOW = 1_800_000_000.0
@@ -156,7 +157,7 @@ def test_names_fit_and_hashes_are_safe():
     assert len(made.metadata.name) <= 253
     for collisions in range(50):
         text = revisions.template_hash(owner.spec.template, collisions)
-        assert set(text) <= set(revisions.ALPHABET)
+        assert set(text) <= set(ALPHABET)
     hashes = {revisions.template_hash(owner.spec.template, n) for n in range(50)}
     assert len(hashes) == 50
 

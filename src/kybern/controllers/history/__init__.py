@@ -1,0 +1,4 @@
+"""What workloads looked like before: ControllerRevisions.
+
+`plan` finds and numbers revisions; `keeper` writes them. For DaemonSets and StatefulSets.
+"""
