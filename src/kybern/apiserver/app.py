@@ -25,6 +25,7 @@ from kybern.apiserver.authz.rbac import PREFIXES, Rbac
 from kybern.apiserver.bootstrap import start
 from kybern.apiserver.bootstrap.kubernetes_service import KubernetesService
 from kybern.apiserver.bootstrap.loopback import Loopback
+from kybern.apiserver.bootstrap.server_leases import ServerIdentity
 from kybern.apiserver.context import RequestContext, Services
 from kybern.apiserver.documents import Documents, metrics
 from kybern.apiserver.filters.audit import Audit
@@ -134,9 +135,10 @@ class ApiServer:
         loopback = Loopback(services)
         await start.namespaces(loopback)
         self._kubernetes = KubernetesService(services, loopback)
+        self._identity = ServerIdentity(services, loopback)
         async with asyncio.TaskGroup() as group:
             group.create_task(start.objects(services, loopback), name="bootstrap objects")
-            group.create_task(self._kubernetes.ensure(), name="kubernetes service")
+            group.create_task(self._kubernetes.begin(), name="kubernetes service")
         self.rbac.load(services.store)
         self._started = True
 
@@ -148,6 +150,12 @@ class ApiServer:
                 group.create_task(self.rbac.follow(store, prefix), name=f"follow {prefix}")
             group.create_task(self.node_authorizer.index.follow(store), name="follow pods")
             group.create_task(self._kubernetes.keep(), name="kubernetes service")
+            if store.shared:
+                group.create_task(self._identity.keep(), name="identity")
+
+    async def leave(self) -> None:
+        """Send nobody here any more: the first thing to do when this server is to end."""
+        await self._kubernetes.leave()
 
     async def close(self) -> None:
         """Break off the connections to kubelets."""

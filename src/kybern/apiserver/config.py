@@ -38,6 +38,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         kubelet_ca: PEM file kubelets' certificates must come from; unchecked when empty.
         request_timeout: seconds a short request may take.
         event_ttl: seconds events are kept.
+        server_lease: seconds after which a silent API server counts as gone to the others that
+            serve the same store.
         max_mutating_requests: writes under way at a time.
         max_queued_requests: writes that may wait for their turn.
     """
@@ -61,6 +63,7 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     kubelet_ca: Path | None = None
     request_timeout: float = 60.0
     event_ttl: float = 3600.0
+    server_lease: float = 15.0
     max_mutating_requests: int = 600
     max_queued_requests: int = 2000
 

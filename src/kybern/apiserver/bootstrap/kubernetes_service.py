@@ -1,8 +1,8 @@
 """The Service `kubernetes` in `default`: how pods find this server.
 
-In:   the address and port we are reached at.
+In:   the address and port we are reached at, and those of the other servers of the store.
 Out:  the Service on the first cluster IP, its Endpoints and its EndpointSlice; put right again when
-      somebody changes or deletes them.
+      somebody changes or deletes them, and when a server comes or goes.
 By:   bootstrap.start.
 """
 
@@ -25,6 +25,7 @@ from kybern.api.core.v1 import (
 )
 from kybern.api.discovery import v1 as discovery
 from kybern.api.meta.v1 import ObjectMeta
+from kybern.apiserver.bootstrap.server_leases import PREFIX, Address, ServerLeases
 from kybern.lib import logs
 
 if TYPE_CHECKING:
@@ -67,18 +68,37 @@ class KubernetesService:
         self._services = services
         self._loopback = loopback
         config = services.config
-        self._address = our_address(config.advertise_address)
         self._port = config.port
         self._correcting = asyncio.Lock()
+        address = our_address(config.advertise_address)
+        if not address:
+            log.warning("this machine has no address that pods could reach the API server at")
+        self._ours = Address(address, self._port) if address else None
+        self._leases: ServerLeases | None = None
+        if self._ours and services.store.shared:
+            self._leases = ServerLeases(services, self._ours)
+
+    async def begin(self) -> None:
+        """Let the others know of us, and create or correct the objects."""
+        if self._leases is not None:
+            await self._leases.renew()
+            while not await self._corrected():  # other servers may be at it at the same time
+                await self._services.clock.sleep(RETRY)
+            return
+        await self.ensure()
 
     async def ensure(self) -> None:
         """Create or correct the objects."""
         await self._service()
-        if not self._address:
-            log.warning("this machine has no address that pods could reach the API server at")
+        servers = self._servers()
+        if not servers:
             return
-        await self._put(self._endpoints(), ("subsets",))
-        await self._put(self._slice(), ("endpoints", "ports", "addressType"))
+        await self._put(_endpoints(servers), ("subsets",))
+        slices = {wanted.metadata.name: wanted for wanted in _slices(servers)}
+        for name in self._further_slices() - slices.keys():
+            slices[name] = _slice(name, servers[0].port, [])  # its servers are gone
+        for wanted in slices.values():
+            await self._put(wanted, ("endpoints", "ports", "addressType"))
 
     async def keep(self) -> None:
         """Correct the objects whenever they change; ends only with an error."""
@@ -92,6 +112,16 @@ class KubernetesService:
                 key = resources.find(*path).key(NAMESPACE, NAME)
                 watcher = store.watch(key, store.revision)
                 group.create_task(self._follow(watcher), name=f"keep {key}")
+            if self._leases is not None:
+                group.create_task(self._leases.keep(), name="keep our lease")
+                watcher = store.watch(PREFIX, store.revision)
+                group.create_task(self._follow(watcher), name="follow the other servers")
+
+    async def leave(self) -> None:
+        """Lead nobody here any more, where there are others."""
+        if self._leases is not None:
+            await self._leases.leave()
+            await self._corrected()
 
     async def _follow(self, watcher: Any) -> None:
         try:
@@ -128,27 +158,22 @@ class KubernetesService:
             )
         )
 
-    def _endpoints(self) -> Endpoints:
-        subset = EndpointSubset(
-            addresses=[EndpointAddress(ip=self._address)],
-            ports=[EndpointPort(name="https", port=self._port, protocol="TCP")],
-        )
-        labels = {"endpointslice.kubernetes.io/skip-mirror": "true"}
-        return Endpoints(metadata=_meta(labels), subsets=[subset])
+    def _servers(self) -> list[Address]:
+        if self._leases is not None:
+            return self._leases.living()
+        return [self._ours] if self._ours else []
 
-    def _slice(self) -> discovery.EndpointSlice:
-        endpoint = discovery.Endpoint(
-            addresses=[self._address], conditions=discovery.EndpointConditions(ready=True)
-        )
-        return discovery.EndpointSlice(
-            metadata=_meta({"kubernetes.io/service-name": NAME}),
-            addressType="IPv6" if ":" in self._address else "IPv4",
-            endpoints=[endpoint],
-            ports=[discovery.EndpointPort(name="https", port=self._port, protocol="TCP")],
-        )
+    def _further_slices(self) -> set[str]:
+        resource = self._services.resources.find("discovery.k8s.io", "v1", "endpointslices")
+        prefix = resource.key(NAMESPACE, NAME)
+        entries = self._services.store.list(prefix[: prefix.rfind("/") + 1]).entries
+        return {
+            entry.key[prefix.rfind("/") + 1 :] for entry in entries
+            if entry.key[len(prefix) :][:1] == "-" and entry.key[len(prefix) + 1 :].isdecimal()
+        }  # fmt: skip
 
     async def _put(self, wanted: Any, fields: tuple[str, ...]) -> None:
-        found = self._loopback.get(type(wanted), NAME, NAMESPACE)
+        found = self._loopback.get(type(wanted), wanted.metadata.name, NAMESPACE)
         if found is None:
             await self._loopback.create(wanted)
             return
@@ -160,6 +185,43 @@ class KubernetesService:
             setattr(found, field, getattr(wanted, field))
         found.metadata.labels = {**(found.metadata.labels or {}), **wanted.metadata.labels}
         await self._loopback.update(found)
+
+
+def _by_port(servers: list[Address]) -> dict[int, list[str]]:
+    ports = sorted({server.port for server in servers})
+    return {port: [s.ip for s in servers if s.port == port] for port in ports}
+
+
+def _endpoints(servers: list[Address]) -> Endpoints:
+    subsets = [
+        EndpointSubset(
+            addresses=[EndpointAddress(ip=ip) for ip in ips],
+            ports=[EndpointPort(name="https", port=port, protocol="TCP")],
+        )
+        for port, ips in _by_port(servers).items()
+    ]
+    labels = {"endpointslice.kubernetes.io/skip-mirror": "true"}
+    return Endpoints(metadata=_meta(labels), subsets=subsets)
+
+
+def _slices(servers: list[Address]) -> list[discovery.EndpointSlice]:
+    """Return a slice per port: one, unless servers share a machine."""
+    first, *more = _by_port(servers).items()
+    return [_slice(NAME, *first), *(_slice(f"{NAME}-{port}", port, ips) for port, ips in more)]
+
+
+def _slice(name: str, port: int, ips: list[str]) -> discovery.EndpointSlice:
+    metadata = _meta({"kubernetes.io/service-name": NAME})
+    metadata.name = name
+    return discovery.EndpointSlice(
+        metadata=metadata,
+        addressType="IPv6" if any(":" in ip for ip in ips) else "IPv4",
+        endpoints=[
+            discovery.Endpoint(addresses=[ip], conditions=discovery.EndpointConditions(ready=True))
+            for ip in ips
+        ],
+        ports=[discovery.EndpointPort(name="https", port=port, protocol="TCP")],
+    )
 
 
 def _meta(labels: dict[str, str]) -> ObjectMeta:
