@@ -1,28 +1,38 @@
-"""The transport to an API server elsewhere, over TLS (or plain HTTP, where the URL says so).
+"""The transport to API servers elsewhere, over TLS (or plain HTTP, where the URL says so).
 
-In:   a `ClientConfig`.
+In:   a `ClientConfig`, and where there are several servers, which.
 Out:  answers from the network; every failure of the connection is `Unreachable`.
 By:   every component that runs apart from the API server; the CLI.
+
+With several servers, a request goes to the next one when the first cannot have carried it out, or
+when it only reads. What a server that died may or may not have done is `Unreachable`, as ever:
+only the caller knows whether to do it again.
 """
 
 from __future__ import annotations
 
 import base64
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from kybern.client.config import ConfigError, ssl_context
+from kybern.client.servers import Servers
 from kybern.client.transport import Unreachable
-from kybern.lib.http.client import HttpClient
+from kybern.lib.http.client import BrokenAnswer, ConnectTimeout, HttpClient, NoAnswer
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator, Mapping
+    from collections.abc import AsyncIterator, Awaitable, Callable, Mapping
 
     from kybern.client.config import ClientConfig
     from kybern.lib.http.client import ClientResponse
     from kybern.lib.http.stream import Stream
 
 HEAD_TIMEOUT = 65.0  # a server ends short requests after 60 seconds by itself
+CONNECT_TIMEOUT = 10.0
+SHORT_TIMEOUT = 1.0  # where there may be another server to try
+READING = frozenset(("GET", "HEAD", "OPTIONS"))
+
+T = TypeVar("T")
 
 
 class RemoteResponse:
@@ -80,20 +90,29 @@ class Token:
 
 
 class TlsTransport:
-    """Requests to one server, with the credentials of one configuration."""
+    """Requests with the credentials of one configuration."""
 
     in_process = False
 
-    def __init__(self, config: ClientConfig, *, max_idle: int = 32) -> None:
+    def __init__(
+        self, config: ClientConfig, *, servers: Servers | None = None, max_idle: int = 32
+    ) -> None:
+        """Describe the servers; nothing is connected yet.
+
+        Args:
+            config: who we are, and the server.
+            servers: more than that one, shared with other transports.
+            max_idle: how many connections to one server are kept for later.
+        """
         self._config = config
         self._token = Token(config.token, config.token_file)
-        self._http = HttpClient(
-            config.server,
-            ssl=ssl_context(config),
-            server_hostname=config.server_name or None,
-            max_idle=max_idle,
-        )
+        self._servers = servers or Servers((config.server,))
+        self._patience = CONNECT_TIMEOUT if servers is None else SHORT_TIMEOUT
+        self._ssl = ssl_context(config)
+        self._max_idle = max_idle
+        self._https: dict[str, HttpClient] = {}
         self._fixed = _fixed_headers(config)
+        self._client(config.server)  # a URL that is none should end the start, not a request
 
     async def request(
         self,
@@ -106,13 +125,13 @@ class TlsTransport:
     ) -> RemoteResponse:
         """Send a request and return the answer as soon as its head is there."""
         target = f"{path}?{query}" if query else path
-        try:
-            response = await self._http.request(
+
+        async def send(http: HttpClient) -> ClientResponse:
+            return await http.request(
                 method, target, self._headers(headers), body, timeout=HEAD_TIMEOUT
             )
-        except OSError as error:
-            raise Unreachable(f"{self._config.server}: {_why(error)}") from error
-        return RemoteResponse(response)
+
+        return RemoteResponse(await self._somewhere(send, repeatable=method in READING))
 
     async def upgrade(
         self,
@@ -125,16 +144,45 @@ class TlsTransport:
     ) -> Stream:
         """Ask to switch to a protocol and return the raw stream."""
         target = f"{path}?{query}" if query else path
-        try:
-            return await self._http.upgrade(
+
+        async def send(http: HttpClient) -> Stream:
+            return await http.upgrade(
                 target, protocol, self._headers(headers), method=method, timeout=HEAD_TIMEOUT
             )
-        except OSError as error:
-            raise Unreachable(f"{self._config.server}: {_why(error)}") from error
+
+        return await self._somewhere(send, repeatable=False)
+
+    async def _somewhere(
+        self, send: Callable[[HttpClient], Awaitable[T]], *, repeatable: bool
+    ) -> T:
+        """Send to the server whose turn it is, and on to the others while that does no harm."""
+        left = len(self._servers)
+        while True:
+            server = self._servers.current
+            try:
+                return await send(self._client(server))
+            except OSError as error:
+                left -= 1
+                self._servers.failed(server)
+                if not left or not (repeatable or _not_done(error)):
+                    raise Unreachable(f"{server}: {_why(error)}") from error
+
+    def _client(self, server: str) -> HttpClient:
+        http = self._https.get(server)
+        if http is None:
+            http = self._https[server] = HttpClient(
+                server,
+                ssl=self._ssl,
+                server_hostname=self._config.server_name or None,
+                connect_timeout=self._patience,
+                max_idle=self._max_idle,
+            )
+        return http
 
     async def close(self) -> None:
         """Close all connections."""
-        await self._http.close()
+        for http in self._https.values():
+            await http.close()
 
     def _headers(self, headers: Mapping[str, str] | None) -> dict[str, str]:
         all_of_them = {**(headers or {}), **self._fixed}
@@ -155,6 +203,15 @@ def _fixed_headers(config: ClientConfig) -> dict[str, str]:
         if config.impersonate_groups:
             headers["impersonate-group"] = config.impersonate_groups[0]
     return headers
+
+
+def _not_done(error: OSError) -> bool:
+    """Whether the server cannot have carried the request out."""
+    if isinstance(error, NoAnswer):
+        return error.unsent
+    if isinstance(error, BrokenAnswer):
+        return False
+    return isinstance(error, ConnectTimeout) or not isinstance(error, TimeoutError)
 
 
 def _why(error: OSError) -> str:

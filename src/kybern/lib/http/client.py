@@ -21,12 +21,23 @@ if TYPE_CHECKING:
 
     from kybern.lib.http.stream import TransportStream
 
-__all__ = ["BrokenAnswer", "ClientResponse", "HttpClient", "NoAnswer", "UpgradeRefused"]
+__all__ = [
+    "BrokenAnswer",
+    "ClientResponse",
+    "ConnectTimeout",
+    "HttpClient",
+    "NoAnswer",
+    "UpgradeRefused",
+]
 
 _SAFE = frozenset(("GET", "HEAD", "OPTIONS"))
 _REPEATABLE = frozenset(("PUT", "DELETE"))  # done twice is as done once
 _BODY_EXPECTED = frozenset(("POST", "PUT", "PATCH"))
 _REFUSAL_LIMIT = 1 << 20
+
+
+class ConnectTimeout(TimeoutError):
+    """No connection was made in time: the server has not seen the request."""
 
 
 class UpgradeRefused(Exception):
@@ -106,6 +117,7 @@ class HttpClient:
 
         Raises:
             OSError: no connection, or it ended before an answer (`NoAnswer`, `BrokenAnswer`).
+            ConnectTimeout: no connection in time.
             TimeoutError: no head of a response within `timeout` seconds.
         """
         head = self._head(method, target, headers, body)
@@ -219,15 +231,19 @@ class HttpClient:
         if self._closed:
             raise RuntimeError("this client is closed")
         loop = asyncio.get_running_loop()
-        async with asyncio.timeout(self._connect_timeout):
-            _, connection = await loop.create_connection(
-                lambda: ClientConnection(self._keep, self._forget, self._buffer),
-                self.host,
-                self.port,
-                ssl=self._ssl,
-                server_hostname=self._server_hostname,
-                ssl_shutdown_timeout=2.0 if self._ssl else None,
-            )
+        try:
+            async with asyncio.timeout(self._connect_timeout):
+                _, connection = await loop.create_connection(
+                    lambda: ClientConnection(self._keep, self._forget, self._buffer),
+                    self.host,
+                    self.port,
+                    ssl=self._ssl,
+                    server_hostname=self._server_hostname,
+                    ssl_shutdown_timeout=2.0 if self._ssl else None,
+                )
+        except TimeoutError:
+            seconds = f"{self._connect_timeout:g} s"
+            raise ConnectTimeout(f"no connection within {seconds}") from None
         self._open.add(connection)
         return connection
 
