@@ -74,6 +74,7 @@ class Store:
         snapshot = engine.attach(self._apply, self._replace)
         self._entries = {entry.key: entry for entry in snapshot.entries}
         self._keys = SortedKeys(self._entries)
+        self._live = sum(len(entry.held) for entry in snapshot.entries)
         self._upkeep = Upkeep(engine, clock, snapshot.entries, compact_every)
 
     @property
@@ -253,6 +254,7 @@ class Store:
             "revision": self.revision,
             "compacted": self._engine.compacted,
             "keys": len(self._entries),
+            "bytes": self._live,
             "engine": self._engine.statistics(),
             "collections": {p: c.statistics() for p, c in self._collections.items()},
         }
@@ -281,15 +283,21 @@ class Store:
         """Take what the engine committed."""
         entries, keys, routes = self._entries, self._keys, self._routes
         touched: list[Collection] = []
+        live = self._live
         for event in events:
             entry = event.entry
             entry.prepare()
             key = entry.key
+            before = entries.get(key)
+            if before is not None:
+                live -= len(before.held)
             if event.type == ADDED:
                 entries[key] = entry
                 keys.add(key)
+                live += len(entry.held)
             elif event.type == MODIFIED:
                 entries[key] = entry
+                live += len(entry.held)
             else:
                 del entries[key]
                 keys.remove(key)
@@ -304,7 +312,8 @@ class Store:
                 entry.derive = route[-1].attributes
             if entry.expires:
                 self._upkeep.expect(entry)
-        self._upkeep.wrote(events[-1].revision)
+        self._live = live
+        self._upkeep.wrote(events[-1].revision, live)
         now = self._clock.monotonic()
         for collection in touched:
             collection.publish(now)
@@ -313,6 +322,7 @@ class Store:
         """Begin anew from what is current: what happened on the way there cannot be had."""
         self._entries = {entry.key: entry for entry in snapshot.entries}
         self._keys = SortedKeys(self._entries)
+        self._live = sum(len(entry.held) for entry in snapshot.entries)
         for prefix, collection in tuple(self._collections.items()):
             collection.forget(snapshot.revision)
             self.collection(prefix, collection.attributes)

@@ -5,7 +5,9 @@ Out:  which keys are due, and up to which revision to compact.
 By:   `upkeep`, which does it.
 
 The past is kept for five minutes, as upstream keeps it, so that interrupted watches and paged
-lists go on; unless there is so much of it that the disk would fill with old versions.
+lists go on; unless there is much more of it than there is to remember. A thousand objects that
+change all the time would fill a disk with old versions otherwise; and what was just now is also in
+memory, with each collection (`watch_cache`).
 """
 
 from __future__ import annotations
@@ -19,7 +21,14 @@ if TYPE_CHECKING:
     from kybern.store.interface import Entry
 
 KEEP_SECONDS = 300.0
-KEEP_BYTES = 256 << 20
+KEEP_SHARE = 0.5
+"""How many bytes of history may be kept for each byte that is current: what a file needs besides,
+for rows that do not fill their page and pages that nobody uses, makes it at most three times as
+large as what is current …"""
+KEEP_LEAST = 256 << 10
+"""… unless there is very little …"""
+KEEP_MOST = 256 << 20
+"""… and never more than this: when a file is opened, all of it is read."""
 
 
 class Due(NamedTuple):
@@ -62,18 +71,21 @@ class Deadlines:
 class Forgetting:
     """Up to which revision the past may be forgotten."""
 
-    __slots__ = ("_half", "_marked", "_revision", "keep_bytes")
+    __slots__ = ("_half", "_marked", "_revision")
 
-    def __init__(self, revision: int, keep_bytes: int = KEEP_BYTES) -> None:
-        self.keep_bytes = keep_bytes
+    def __init__(self, revision: int) -> None:
         self._half = self._marked = self._revision = revision
 
-    def wrote(self, revision: int, superseded: int) -> bool:
-        """Note a commit and how many bytes are history then; say whether that is too much."""
+    def wrote(self, revision: int, superseded: int, live: int) -> bool:
+        """Note a commit; say whether there is too much history now.
+
+        `superseded` bytes are only history then, `live` ones are current.
+        """
         self._revision = revision
-        if superseded < self.keep_bytes // 2:
+        keep = min(max(live * KEEP_SHARE, KEEP_LEAST), KEEP_MOST)
+        if superseded < keep / 2:
             self._half = revision
-        return superseded > self.keep_bytes
+        return superseded > keep
 
     def too_much(self) -> int:
         """Return what to compact to because there is too much: the older half goes."""

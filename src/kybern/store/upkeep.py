@@ -52,9 +52,9 @@ class Upkeep:
         if earliest is None or entry.expires < earliest:
             self._earlier.set()
 
-    def wrote(self, revision: int) -> None:
-        """Note a commit."""
-        if self.forgetting.wrote(revision, self._engine.superseded):
+    def wrote(self, revision: int, live: int) -> None:
+        """Note a commit, after which so many bytes are current."""
+        if self.forgetting.wrote(revision, self._engine.superseded, live):
             self._too_much.set()
 
     async def run(self, trim: Callable[[], None]) -> None:

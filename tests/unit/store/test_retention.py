@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kybern.store.interface import Entry
-from kybern.store.retention import Deadlines, Due, Forgetting
+from kybern.store.retention import KEEP_LEAST, KEEP_MOST, Deadlines, Due, Forgetting
 
 
 class TestDeadlines:
@@ -24,18 +24,26 @@ class TestDeadlines:
 class TestForgetting:
     def test_what_is_a_tick_old_goes(self):
         forgetting = Forgetting(10)
-        forgetting.wrote(20, 0)
+        forgetting.wrote(20, 0, 0)
         assert forgetting.tick() == 10
-        forgetting.wrote(30, 0)
+        forgetting.wrote(30, 0, 0)
         assert forgetting.tick() == 20
         assert forgetting.tick() == 30
 
-    def test_when_there_is_too_much_the_older_half_goes(self):
-        forgetting = Forgetting(1, keep_bytes=1000)
-        assert not forgetting.wrote(100, 490)
-        assert not forgetting.wrote(200, 990)
-        assert forgetting.wrote(201, 1010)
+    def test_when_there_is_more_than_half_of_what_is_current_the_older_half_goes(self):
+        live = 20 << 20
+        keep = live // 2
+        forgetting = Forgetting(1)
+        assert not forgetting.wrote(100, keep // 2 - 1, live)
+        assert not forgetting.wrote(200, keep - 1, live)
+        assert forgetting.wrote(201, keep + 1, live)
         assert forgetting.too_much() == 100
-        assert not forgetting.wrote(202, 530)
-        assert forgetting.wrote(300, 1001)
+        assert not forgetting.wrote(202, keep // 2 + 1, live)
+        assert forgetting.wrote(300, keep + 1, live)
         assert forgetting.too_much() == 201
+
+    def test_never_too_little_and_never_too_much(self):
+        assert not Forgetting(1).wrote(2, KEEP_LEAST, 10)
+        assert Forgetting(1).wrote(2, KEEP_LEAST + 1, 10)
+        assert not Forgetting(1).wrote(2, KEEP_MOST, 1 << 40)
+        assert Forgetting(1).wrote(2, KEEP_MOST + 1, 1 << 40)

@@ -11,6 +11,7 @@ from kybern.lib.clock import VirtualClock
 from kybern.store.interface import Compacted, StoreFull
 from kybern.store.kv.memory import MemoryEngine
 from kybern.store.objects import Store
+from kybern.store.retention import KEEP_LEAST
 
 EVENTS = "/registry/events/"
 JSON = b'{"metadata":{}}'
@@ -134,13 +135,12 @@ class TestCompaction:
     def test_too_much_does_not_wait_for_that(self, virtual):
         async def main():
             async with running() as store:
-                store._upkeep.forgetting.keep_bytes = 100_000
                 entry = await store.create("/registry/pods/a/x", JSON)
                 for number in range(100):
                     value = b'{"metadata":{},"a":"%b"}' % (b"%d" % number * 5000)
                     entry = await store.update(entry.key, value, entry)
                 await asyncio.sleep(1)
-                assert store._engine.superseded <= 100_000
+                assert store._engine.superseded <= KEEP_LEAST
                 assert 1 < store.statistics()["compacted"] < store.revision
 
         virtual(main())

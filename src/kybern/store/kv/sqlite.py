@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 
 log = logs.get("store.sqlite")
 
-_COMPACT_REVISIONS = 200  # at once: writes wait meanwhile, about ten milliseconds
+_COMPACT_REVISIONS = 64  # at once: writes wait meanwhile, some milliseconds
 _SHRINK_PAGES = 256
 _PAGE_OF_PAST = 5_000
 

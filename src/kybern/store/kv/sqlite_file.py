@@ -32,8 +32,9 @@ if TYPE_CHECKING:
 
 FORMAT = 1
 
-_PAGE_BYTES = 8192
-_WAL_PAGES = 256  # checkpoint every 2 MB: each one makes the writes wait for some milliseconds
+# An old page keeps what is still current on it, down to a third of it: the smaller, the less waste.
+_PAGE_BYTES = 4096
+_WAL_PAGES = 512  # checkpoint every 2 MB: each one makes the writes wait for some milliseconds
 _CACHE_BYTES = 8 << 20
 _ROWS = 64  # at most so many in one statement
 
@@ -133,7 +134,7 @@ class File:
 
     def compact(self, after: int, upto: int) -> int:
         """Forget what was superseded by `after` < r <= `upto`; return how many bytes that was."""
-        with explained(self._path), self._transaction() as db:
+        with explained(self._path), self._not_urgent(), self._transaction() as db:
             gone = db.execute(_FORGET_SUPERSEDED, (after, upto)).fetchall()
             db.execute(_FORGET_DELETED, (after, upto))
             db.execute("UPDATE meta SET value = ? WHERE name = 'compacted'", (upto,))
@@ -142,11 +143,11 @@ class File:
     def shrink(self, pages: int) -> bool:
         """Give some unused pages back to the disk; say whether there are more to give.
 
-        A quarter of the file, and 8 MB, may stay unused: the next writes will want them.
+        An eighth of the file may stay unused: the next writes will want it.
         """
-        with explained(self._path):
+        with explained(self._path), self._not_urgent():
             unused = self._number("PRAGMA freelist_count")
-            keep = max(self._number("PRAGMA page_count") // 4, (8 << 20) // _PAGE_BYTES)
+            keep = self._number("PRAGMA page_count") // 8
             give = min(pages, unused - keep)
             if give > 0:
                 # `execute` would take one step of it, which is one page.
@@ -194,6 +195,18 @@ class File:
         if row is None:
             raise broken(self._path, "what it says of itself is missing")
         return int(row[0])
+
+    @contextlib.contextmanager
+    def _not_urgent(self) -> Iterator[None]:
+        """Do something that may be lost with the power: it need not wait for the disk.
+
+        What is written after it does, and then it is on the disk as well.
+        """
+        self._db.execute("PRAGMA synchronous = NORMAL")
+        try:
+            yield
+        finally:
+            self._db.execute("PRAGMA synchronous = FULL")
 
     @contextlib.contextmanager
     def _transaction(self) -> Iterator[sqlite3.Connection]:
