@@ -61,6 +61,7 @@ def running(number: int) -> Iterator[tuple[Path, containerd.Containerd, NetworkC
         cluster_cidr="10.199.0.0/16",
         cni_bin_dir=Path(machine.cni_bin_dir),
     )
+    cni.prepare(network)
     cni.configure(network)
     made = containerd.configure(directory, machine)
     log = (directory / "containerd.log").open("wb")

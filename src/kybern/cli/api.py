@@ -53,9 +53,16 @@ def listens(settings: Settings) -> bool:
 
 def get(directory: Directory, settings: Settings, path: str, timeout: float = 5.0) -> Answer:
     """Ask once; OSError when nobody answers."""
+    return ask("GET", directory, settings, path, timeout)
+
+
+def ask(
+    method: str, directory: Directory, settings: Settings, path: str, timeout: float = 5.0
+) -> Answer:
+    """Do one request without a body; OSError when nobody answers."""
     connection = connect(directory, settings, timeout)
     try:
-        connection.request("GET", path)
+        connection.request(method, path)
         response = connection.getresponse()
         return Answer(response.status, response.read())
     except http.client.HTTPException as error:

@@ -64,8 +64,8 @@ def up(
         str | None, typer.Option(help="A static bearer token of system:masters, for scripts.")
     ] = None,
     nodes: Annotated[
-        int, typer.Option(help="Nodes on this machine; more than one is to come.")
-    ] = 1,
+        int | None, typer.Option(help="Nodes on this machine, each in its own network.  [1]")
+    ] = None,
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay, log to the terminal, stop on Ctrl-C.")
     ] = False,

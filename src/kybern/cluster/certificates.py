@@ -41,36 +41,40 @@ class Wanted(NamedTuple):
 
 def wanted(settings: Settings) -> list[Wanted]:
     """Return every certificate that a cluster with these settings has."""
-
-    def client(name: str, common_name: str, *groups: str) -> Wanted:
-        return Wanted(name, pki.Subject(common_name, tuple(groups)), server=False, client=True)
-
     service = "kubernetes"
     names = ["localhost", service, f"{service}.default", f"{service}.default.svc"]
     names.append(f"{service}.default.svc.{settings.cluster_domain}")
     if settings.node_name:
         names.append(settings.node_name)
-    addresses = ("127.0.0.1", "::1", settings.kubernetes_ip, settings.node_ip)
+    addresses = (
+        "127.0.0.1", "::1", settings.kubernetes_ip, settings.node_ip, settings.gateway,
+    )  # fmt: skip
     server = pki.Subject(
         "kube-apiserver", (), tuple(dict.fromkeys(names)), tuple(dict.fromkeys(addresses))
     )
     certificates = [
         Wanted("apiserver", server, server=True, client=False),
-        client("apiserver-kubelet-client", "kube-apiserver-kubelet-client", "system:masters"),
-        client("admin", "kubernetes-admin", "system:masters"),
-        client("controller-manager", "system:kube-controller-manager"),
-        client("scheduler", "system:kube-scheduler"),
+        _client("apiserver-kubelet-client", "kube-apiserver-kubelet-client", "system:masters"),
+        _client("admin", "kubernetes-admin", "system:masters"),
+        _client("controller-manager", "system:kube-controller-manager"),
+        _client("scheduler", "system:kube-scheduler"),
     ]
-    if settings.control_plane_only:
-        return certificates
+    return certificates if settings.control_plane_only else [*certificates, *of_node(settings)]
+
+
+def of_node(settings: Settings) -> list[Wanted]:
+    """Return the certificates of a node."""
     node = f"system:node:{settings.node_name}"
     kubelet = pki.Subject(node, ("system:nodes",), (settings.node_name,), (settings.node_ip,))
     return [
-        *certificates,
-        client("kubelet-client", node, "system:nodes"),
+        _client("kubelet-client", node, "system:nodes"),
         Wanted("kubelet", kubelet, server=True, client=False),
-        client("proxy", "system:kube-proxy", "system:node-proxier"),
+        _client("proxy", "system:kube-proxy", "system:node-proxier"),
     ]
+
+
+def _client(name: str, common_name: str, *groups: str) -> Wanted:
+    return Wanted(name, pki.Subject(common_name, tuple(groups)), server=False, client=True)
 
 
 def ensure(directory: Directory, settings: Settings) -> None:
@@ -82,7 +86,27 @@ def ensure(directory: Directory, settings: Settings) -> None:
     now = SYSTEM.now()
     authority = _authority(directory, now)
     _ensure_token_key(directory)
-    for certificate in wanted(settings):
+    _issue(directory, wanted(settings), authority, now)
+
+
+def ensure_node(directory: Directory, settings: Settings, cluster: Directory) -> None:
+    """Make what a further node on this machine lacks, signed by the cluster's authority.
+
+    Raises:
+        DamagedError: as from `ensure`.
+    """
+    now = SYSTEM.now()
+    authority = _authority(cluster, now)
+    place, text = directory.pki / "ca.crt", authority.certificate
+    if not place.exists() or place.read_bytes() != text:
+        place.write_bytes(text)
+    _issue(directory, of_node(settings), authority, now)
+
+
+def _issue(
+    directory: Directory, certificates: list[Wanted], authority: pki.KeyPair, now: float
+) -> None:
+    for certificate in certificates:
         path = directory.pki / f"{certificate.name}.crt"
         key = directory.pki / f"{certificate.name}.key"
         if not (path.exists() and key.exists() and _fits(path, key, certificate, authority, now)):

@@ -89,6 +89,11 @@ class Directory:
         """Volumes, pod logs and checkpoints of the node."""
         return self.root / "kubelet"
 
+    @property
+    def nodes(self) -> Path:
+        """One data directory for each further node on this machine, by number."""
+        return self.root / "nodes"
+
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
         """Let one process at a time prepare and start the cluster; others wait."""

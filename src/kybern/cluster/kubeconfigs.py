@@ -26,7 +26,8 @@ COMPONENTS = ("controller-manager", "scheduler", "kubelet-client", "proxy")
 
 def write(directory: Directory, settings: Settings) -> None:
     """Write the kubeconfig of everyone who has a certificate."""
-    _write(directory, settings.server, "admin", "admin", directory.admin_kubeconfig)
+    if not settings.node_only:
+        _write(directory, settings.server, "admin", "admin", directory.admin_kubeconfig)
     for name in COMPONENTS:
         if (directory.pki / f"{name}.crt").exists():
             write_one(directory, settings.server, name, name)

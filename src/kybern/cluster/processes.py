@@ -55,10 +55,16 @@ class Running:
     log: Path
 
 
-def start(directory: Directory, programs: list[Program], cleanup: Program | None) -> int:
+def start(
+    directory: Directory,
+    programs: list[Program],
+    cleanup: Program | None,
+    within: tuple[str, ...] = (),
+) -> int:
     """Start the supervisor, detached from the terminal; return its process id.
 
-    From then on `find` finds it, and `stop` stops it.
+    From then on `find` finds it, and `stop` stops it. `within` are the words which run a command
+    somewhere else, in another network namespace for example.
 
     Raises:
         StartError: it ended at once.
@@ -74,7 +80,7 @@ def start(directory: Directory, programs: list[Program], cleanup: Program | None
     log = directory.logs / "supervisor.log"
     with log.open("ab") as output:
         process = subprocess.Popen(
-            [sys.executable, "-I", "-S", supervisor.__file__, str(directory.root)],
+            [*within, sys.executable, "-I", "-S", supervisor.__file__, str(directory.root)],
             stdin=subprocess.DEVNULL, stdout=output, stderr=output, start_new_session=True,
             cwd="/",
         )  # fmt: skip
@@ -86,19 +92,28 @@ def start(directory: Directory, programs: list[Program], cleanup: Program | None
     return process.pid
 
 
-def clean_up(directory: Directory, helpers: list[Program], cleanup: Program) -> None:
+def clean_up(
+    directory: Directory,
+    helpers: list[Program],
+    cleanup: Program,
+    within: tuple[str, ...] = (),
+) -> None:
     """Run the clean-up of a cluster whose supervisor was killed, with what it needs to run.
 
     Raises:
         StartError, StopTimeoutError: as from `start` and `stop`.
     """
     if helpers:
-        start(directory, helpers, cleanup)
+        start(directory, helpers, cleanup, within)
         stop(directory)
         return
     with (directory.logs / f"{cleanup.name}.log").open("ab") as log:
         subprocess.run(
-            cleanup.argv, env={**os.environ, **cleanup.env}, stdout=log, stderr=log, check=False
+            [*within, *cleanup.argv],
+            env={**os.environ, **cleanup.env},
+            stdout=log,
+            stderr=log,
+            check=False,
         )
     directory.state.unlink(missing_ok=True)
 

@@ -31,7 +31,8 @@ def of(directory: Directory, settings: Settings) -> tuple[list[Program], Program
     if settings.control_plane_only:
         return [control_plane], None
     helpers, cleanup = to_clean_up(directory, settings)
-    return [*helpers, control_plane, _python(directory, "node", "node")], cleanup
+    node = _python(directory, "node", "node")
+    return [*helpers, *([] if settings.node_only else [control_plane]), node], cleanup
 
 
 def to_clean_up(directory: Directory, settings: Settings) -> tuple[list[Program], Program]:

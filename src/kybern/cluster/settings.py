@@ -11,6 +11,8 @@ from pathlib import Path
 
 import msgspec
 
+NODES_MAX = 64
+
 
 class SettingsError(Exception):
     """The settings cannot work; the message says what to change."""
@@ -30,7 +32,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         node_name: name of the node; upstream's rules for host names.
         node_ip: address under which pods and the API server reach the node.
         service_cidr: network of ClusterIPs; its first address is the API server's.
-        pod_cidr: network of the node's pods.
+        cluster_cidr: network of all pods; each node has a part of it.
+        node_cidr: network that joins the nodes on this machine; its first address is ours.
+        nodes: how many nodes on this machine.
+        index: which of them this one is, beginning with 1.
+        api_server: URL of an API server elsewhere, for a directory that holds only a node.
+        netns: name of the network namespace the node lives in; "" for this machine's own.
+        node_monitor_grace: seconds of silence after which a node counts as lost.
         cluster_domain: suffix of all names.
         dns_ip: ClusterIP of DNS.
         dns_port: port of the node at which our DNS server listens.
@@ -49,7 +57,13 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     node_name: str = ""
     node_ip: str = "127.0.0.1"
     service_cidr: str = "10.96.0.0/16"
-    pod_cidr: str = "10.244.0.0/24"
+    cluster_cidr: str = "10.244.0.0/16"
+    node_cidr: str = "10.176.0.0/24"
+    nodes: int = 1
+    index: int = 1
+    api_server: str = ""
+    netns: str = ""
+    node_monitor_grace: float = 50.0
     cluster_domain: str = "cluster.local"
     dns_ip: str = "10.96.0.10"
     dns_port: int = 10053
@@ -69,7 +83,33 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             )
         if self.token and (len(self.token) < 8 or not self.token.isprintable()):
             problems.append("--token is too weak: use at least 8 printable characters.")
+        if not 1 <= self.nodes <= NODES_MAX:
+            problems.append(
+                f"--nodes {self.nodes} cannot be: 1 to {NODES_MAX} nodes fit on a machine, and "
+                "--control-plane-only is for none."
+            )
+        if self.nodes > 1 and (self.control_plane_only or self.runtime_endpoint):
+            problems.append(
+                "--nodes goes with neither --control-plane-only nor --runtime-endpoint: each node "
+                "has a container runtime of its own."
+            )
         return problems
+
+    @property
+    def node_only(self) -> bool:
+        """Whether this is a node of a cluster whose control plane is elsewhere."""
+        return bool(self.api_server)
+
+    @property
+    def gateway(self) -> str:
+        """This machine's address in the network of its nodes."""
+        return str(ipaddress.ip_network(self.node_cidr)[1])
+
+    @property
+    def cgroup_root(self) -> str:
+        """The cgroup of all pods of this node."""
+        parts = ["/kubepods", *([str(self.slot)] if self.slot or self.index > 1 else [])]
+        return "-".join([*parts, *([str(self.index)] if self.index > 1 else [])])
 
     @property
     def kubernetes_ip(self) -> str:
@@ -79,7 +119,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def server(self) -> str:
         """URL of the API server for programs on this machine."""
-        return f"https://127.0.0.1:{self.port}"
+        return self.api_server or f"https://127.0.0.1:{self.port}"
 
 
 def save(settings: Settings, path: Path) -> None:

@@ -19,6 +19,7 @@ from typing import Any
 
 SLOTS = 16
 MARKS = Path("/run/kybern")
+LOOPBACK = "127.0.0.1"
 
 
 class NoSlotError(Exception):
@@ -28,14 +29,15 @@ class NoSlotError(Exception):
 def networks(slot: int) -> dict[str, Any]:
     """Return the settings that follow from a slot.
 
-    >>> networks(0)["service_cidr"], networks(2)["pod_cidr"]
-    ('10.96.0.0/16', '10.246.0.0/24')
+    >>> networks(0)["service_cidr"], networks(2)["cluster_cidr"]
+    ('10.96.0.0/16', '10.246.0.0/16')
     """
     return {
         "slot": slot,
         "service_cidr": f"10.{96 + slot}.0.0/16",
         "dns_ip": f"10.{96 + slot}.0.10",
-        "pod_cidr": f"10.{(244 + slot) if slot < 12 else (200 + slot)}.0.0/24",
+        "cluster_cidr": f"10.{(244 + slot) if slot < 12 else (200 + slot)}.0.0/16",
+        "node_cidr": f"10.{176 + slot}.0.0/24",
         "bridge": f"kybern{slot}",
         "nft_table": "kybern" if slot == 0 else f"kybern-{slot}",
     }
@@ -122,7 +124,7 @@ def node_address() -> str:
             probe.connect(("192.0.2.1", 9))  # TEST-NET-1: nobody is there
             return str(probe.getsockname()[0])
         except OSError:
-            return "127.0.0.1"
+            return LOOPBACK
 
 
 def host_name() -> str:

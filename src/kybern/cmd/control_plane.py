@@ -16,18 +16,12 @@ from typing import TYPE_CHECKING
 
 from kybern.apiserver.app import ApiServer
 from kybern.apiserver.config import Config
-from kybern.client.in_process import InProcessTransport
-from kybern.client.informer import Informers
-from kybern.client.rest import Client
-from kybern.client.transport import MASTER, Identity, service_account
 from kybern.cluster import settings as settings_file
 from kybern.cluster.directory import Directory
-from kybern.cmd import cluster_dns, cluster_info, joining, node_role
 from kybern.cmd.process import Fatal, run
 from kybern.lib import logs
 from kybern.lib.clock import SYSTEM
 from kybern.lib.http.server import serve
-from kybern.lib.pki import KeyPair
 from kybern.lib.tasks import Tasks
 from kybern.lib.tls import server_context
 from kybern.store.interface import StoreError
@@ -41,11 +35,7 @@ if TYPE_CHECKING:
 
 log = logs.get("control-plane")
 
-AUTHENTICATED = "system:authenticated"
-CONTROLLER_MANAGER = Identity("system:kube-controller-manager", (AUTHENTICATED,))
-CONTROLLERS = ("*", "bootstrapsigner", "tokencleaner")
-"""Besides the usual ones those which upstream leaves to kubeadm to turn on."""
-SCHEDULER = Identity("system:kube-scheduler", (AUTHENTICATED,))
+FAREWELL = 2.0  # seconds
 
 
 def main() -> None:
@@ -73,11 +63,13 @@ async def control_plane(directory: Directory, settings: Settings) -> None:
             listener = await _listen(server, settings, context)
             tasks.spawn_forever(server.run, "apiserver")
             log.info("serving", port=listener.port)
-            _start_components(server, directory, settings, tasks)
-            gc.freeze()  # what starting made stays for good: no need to look at it again
             try:
-                await asyncio.get_running_loop().create_future()
+                async with Tasks("components", clock=SYSTEM) as running:
+                    _start_components(server, directory, settings, running)
+                    gc.freeze()  # what starting made stays for good: no need to look at it again
+                    await asyncio.get_running_loop().create_future()
             finally:
+                await _leave(server)
                 await listener.close()
                 await server.close()
     finally:
@@ -130,48 +122,19 @@ async def _listen(server: ApiServer, settings: Settings, context: ssl.SSLContext
 def _start_components(
     server: ApiServer, directory: Directory, settings: Settings, tasks: Tasks
 ) -> None:
-    """Start controllers and scheduler; they share one copy of what they watch."""
-    import random
+    """Start controllers and scheduler; they are imported while the server serves already."""
+    from kybern.cmd.components import Components
 
-    from kybern.api.certificates.requests import (
-        CLIENT,
-        KUBELET_CLIENT,
-        KUBELET_SERVING,
-        LEGACY_UNKNOWN,
-    )
-    from kybern.controllers.all import ALL
-    from kybern.controllers.runtime.host import ControllersConfig, Host
-    from kybern.scheduler.config import SchedulerConfig
-    from kybern.scheduler.loop import Scheduler
+    Components(server, directory, settings).start(tasks)
 
-    def client(identity: Identity, agent: str) -> Client:
-        return Client(InProcessTransport(server.app, identity), SYSTEM, user_agent=agent)
 
-    def for_controller(account: str) -> Client:
-        return client(service_account("kube-system", account), "kube-controller-manager")
-
-    informers = Informers(client(CONTROLLER_MANAGER, "kube-controller-manager"), tasks)
-    pair = KeyPair.load(directory.pki / "ca.crt", directory.pki / "ca.key")
-    authority = pair.certificate
-    config = ControllersConfig(
-        controllers=CONTROLLERS,
-        root_ca=authority.decode(),
-        signers=dict.fromkeys((CLIENT, KUBELET_CLIENT, KUBELET_SERVING, LEGACY_UNKNOWN), pair),
-    )
-    host = Host(ALL, for_controller, informers, SYSTEM, config, random.Random())  # noqa: S311
-    tasks.spawn_forever(host.run, "controllers")
-    scheduler = Scheduler(
-        SchedulerConfig(), client(SCHEDULER, "kube-scheduler"), informers=informers
-    )
-    tasks.spawn_forever(scheduler.run, "scheduler")
-    own = client(MASTER, "kybern")
-    address = f"https://{settings.node_ip}:{settings.port}"
-    tasks.spawn_forever(lambda: cluster_info.ensure(own, address, authority), "cluster-info")
-    tasks.spawn_forever(lambda: joining.ensure(own, settings), "node-config")
-    joining.approve_serving(own, informers, tasks)
-    if not settings.control_plane_only:
-        node_role.keep(own, informers, tasks, settings.node_name)
-        tasks.spawn_forever(lambda: cluster_dns.ensure(own, settings), "dns")
+async def _leave(server: ApiServer) -> None:
+    """Tell the other servers that we go; without an answer in time they find out by themselves."""
+    try:
+        async with asyncio.timeout(FAREWELL):
+            await server.leave()
+    except (TimeoutError, StoreError) as error:
+        log.warning("could not tell the other servers", why=repr(error))
 
 
 if __name__ == "__main__":

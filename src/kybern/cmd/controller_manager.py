@@ -56,6 +56,7 @@ def parse(words: list[str] | None = None) -> Namespace:
     )
     _add_node_flags(parser)
     signing.add_flags(parser)
+    _add_network_flags(parser)
     parser.option(
         "--terminated-pod-gc-threshold", "how many finished pods may stay", type=int, default=12500
     )
@@ -94,6 +95,20 @@ def _add_node_flags(parser: flags.Parser) -> None:
     )
 
 
+def _add_network_flags(parser: flags.Parser) -> None:
+    parser.switch(
+        "--allocate-node-cidrs", "nodes get parts of the pods' network", default=False
+    )
+    parser.listing("--cluster-cidr", "network of all pods; one per family", flags.network)
+    parser.listing("--service-cluster-ip-range", "no node gets these", flags.network)
+    for name, text in (
+        ("--node-cidr-mask-size", "length of the mask of a node's part; 24, and 64 for IPv6"),
+        ("--node-cidr-mask-size-ipv4", "the same, where there are both families"),
+        ("--node-cidr-mask-size-ipv6", "the same, where there are both families"),
+    ):
+        parser.option(name, text, type=int, default=0)
+
+
 def config_of(args: Namespace) -> ControllersConfig:
     """Return the controllers' settings; the authority is added later."""
     return ControllersConfig(
@@ -108,6 +123,11 @@ def config_of(args: Namespace) -> ControllersConfig:
         signing_duration=args.cluster_signing_duration,
         terminated_pod_gc_threshold=args.terminated_pod_gc_threshold,
         max_endpoints_per_slice=args.max_endpoints_per_slice,
+        allocate_node_cidrs=args.allocate_node_cidrs,
+        cluster_cidrs=flags.words(args.cluster_cidr, ()),
+        service_cidrs=flags.words(args.service_cluster_ip_range, ()),
+        node_cidr_mask_ipv4=args.node_cidr_mask_size_ipv4 or args.node_cidr_mask_size or 24,
+        node_cidr_mask_ipv6=args.node_cidr_mask_size_ipv6 or args.node_cidr_mask_size or 64,
     )
 
 

@@ -11,6 +11,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from kybern.cli.errors import Failed
+from kybern.cluster import fleet
 from kybern.cluster.prerequisites import find
 from kybern.cmd.containerd import socket_of
 from kybern.kubelet import images
@@ -22,12 +23,22 @@ if TYPE_CHECKING:
 
 
 def load(directory: Directory, path: Path) -> list[str]:
-    """Load one archive.
+    """Load one archive into every node.
 
     Raises:
         Failed: it cannot be loaded; one sentence.
     """
+    places = [directory, *fleet.members(directory)]
+
+    async def load_all() -> list[str]:
+        async with asyncio.TaskGroup() as group:
+            tasks = [
+                group.create_task(images.load(path, socket_of(place.root), find("ctr") or ""))
+                for place in places
+            ]
+        return tasks[0].result()
+
     try:
-        return asyncio.run(images.load(path, socket_of(directory.root), find("ctr") or ""))
-    except images.ImageError as error:
-        raise Failed(str(error)) from None
+        return asyncio.run(load_all())
+    except* images.ImageError as errors:
+        raise Failed(str(errors.exceptions[0])) from None

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
+from hashlib import sha256
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -33,13 +34,14 @@ from kybern.kubelet.runtime.cri import CriRuntime
 from kybern.lib import logs
 from kybern.lib.clock import SYSTEM
 from kybern.lib.tasks import Tasks
-from kybern.network import cni
 from kybern.network.config import NetworkConfig
 from kybern.network.filter import NodeFilter
+from kybern.network.router import Router
 from kybern.proxy.sync import Proxy, ProxyConfig
 
 if TYPE_CHECKING:
     from kybern.cluster.settings import Settings
+    from kybern.kubelet.runtime.messages.service import RuntimeStatus
 
 log = logs.get("node")
 
@@ -59,7 +61,6 @@ def main() -> None:
 async def node(directory: Directory, settings: Settings) -> None:
     """Prepare the machine, then run the three parts until told to stop."""
     network = network_config(directory, settings)
-    cni.configure(network)
     node_filter = NodeFilter(network)
     runtime = CriRuntime(endpoint(directory, settings), SYSTEM)
     kubelet_client = client_of(directory, "kubelet-client", "kubelet")
@@ -81,11 +82,14 @@ async def node(directory: Directory, settings: Settings) -> None:
             )
             proxy = Proxy(proxy_config(settings), informers)
             dns = DnsServer(dns_config(settings), proxy_client, informers=informers)
+            router = Router(network, settings.node_name, informers)
+            tasks.spawn_forever(lambda: _announce(router, runtime, kubelet), "network")
             await asyncio.wait(
                 (
                     tasks.spawn(kubelet.run(), name="kubelet"),
                     tasks.spawn_forever(proxy.run, "proxy"),
                     tasks.spawn_forever(dns.run, "dns"),
+                    tasks.spawn_forever(router.run, "router"),
                 ),
                 return_when=asyncio.FIRST_COMPLETED,
             )
@@ -113,9 +117,9 @@ def network_config(directory: Directory, settings: Settings) -> NetworkConfig:
     return NetworkConfig(
         data_dir=directory.root,
         bridge=settings.bridge,
-        pod_cidr=settings.pod_cidr,
-        cluster_cidr=settings.pod_cidr,
+        cluster_cidr=settings.cluster_cidr,
         cni_bin_dir=plugins,
+        tunnel_id=int.from_bytes(sha256((directory.pki / "ca.crt").read_bytes()).digest()[:3]),
     )
 
 
@@ -128,13 +132,13 @@ def kubelet_config(directory: Directory, settings: Settings) -> KubeletConfig:
         runtime_endpoint=endpoint(directory, settings),
         cluster_dns=(settings.dns_ip,),
         cluster_domain=settings.cluster_domain,
-        pod_cidr=settings.pod_cidr,
+        pod_cidr="",
         node_ip=settings.node_ip,
         port=settings.kubelet_port,
         tls_cert=pki / "kubelet.crt",
         tls_key=pki / "kubelet.key",
         client_ca=pki / "ca.crt",
-        cgroup_root=f"/kubepods-{settings.slot}" if settings.slot else "/kubepods",
+        cgroup_root=settings.cgroup_root,
     )
 
 
@@ -143,7 +147,7 @@ def proxy_config(settings: Settings) -> ProxyConfig:
     return ProxyConfig(
         node_name=settings.node_name,
         table=settings.nft_table,
-        cluster_cidr=settings.pod_cidr,
+        cluster_cidr=settings.cluster_cidr,
         service_cidr=settings.service_cidr,
     )
 
@@ -168,6 +172,18 @@ async def _prepare_runtime(directory: Directory, settings: Settings, runtime: Cr
         await images.load_bytes(archive, socket, prerequisites.find("ctr") or "")
     except images.ImageError as error:
         raise Fatal(f"the sandbox image could not be loaded: {error}") from None
+
+
+async def _announce(router: Router, runtime: CriRuntime, kubelet: Kubelet) -> None:
+    """Let the kubelet look at once when the runtime has read the network's configuration."""
+    await router.configured.wait()
+    while not _network_ready(await runtime.status()):
+        await SYSTEM.sleep(WAIT)
+    kubelet.look_again()
+
+
+def _network_ready(status: RuntimeStatus) -> bool:
+    return any(each.type == "NetworkReady" and each.status for each in status.conditions)
 
 
 async def _wait_ready(client: Client) -> None:

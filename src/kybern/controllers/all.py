@@ -23,6 +23,7 @@ from kybern.controllers.endpointslice.controller import EndpointSliceController
 from kybern.controllers.endpointslicemirroring.controller import EndpointSliceMirroringController
 from kybern.controllers.garbagecollector.controller import GarbageCollector
 from kybern.controllers.namespace.controller import NamespaceController
+from kybern.controllers.nodeipam.controller import NodeIpamController
 from kybern.controllers.nodelifecycle.controller import NodeLifecycleController
 from kybern.controllers.podgc.controller import PodGarbageCollector
 from kybern.controllers.pvcprotection.controller import PvcProtectionController
@@ -98,6 +99,13 @@ ALL: tuple[Descriptor, ...] = (
         component="endpoint-slice-mirroring-controller",
         make=EndpointSliceMirroringController,
         aliases=("endpointslicemirroring",),
+    ),
+    Descriptor(
+        "node-ipam-controller",
+        account="node-controller",
+        component="cidrAllocator",
+        make=NodeIpamController,
+        aliases=("nodeipam",),
     ),
     Descriptor(
         "node-lifecycle-controller",

@@ -86,6 +86,7 @@ class Kubelet:
         self.node: Node | None = None
         self.roster: Roster | None = None
         self._server: KubeletServer | None = None
+        self._node_reporter: NodeReporter | None = None
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
@@ -97,6 +98,11 @@ class Kubelet:
                 if self._server is not None:
                     await self._server.close()
                 log.info("kubelet stopped", node=self.config.node_name)
+
+    def look_again(self) -> None:
+        """Report soon: the runtime or its network has changed."""
+        if self._node_reporter is not None:
+            self._node_reporter.wake()
 
     async def _run(self, tasks: Tasks) -> None:
         config, clock, runtime = self.config, self._clock, self._runtime
@@ -123,7 +129,7 @@ class Kubelet:
             recorder.event(node_events.about(config.node_name), NORMAL, reason, said)
 
         tell("Starting", "Starting kubelet.")
-        node_reporter = NodeReporter(
+        node_reporter = self._node_reporter = NodeReporter(
             config, self._client, runtime, clock, base, lambda: self._register(machine, base), tell
         )
         node_reporter.registered(await self._register(machine, await node_reporter.current()))

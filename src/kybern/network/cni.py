@@ -2,7 +2,7 @@
 
 In:   NetworkConfig.
 Out:  one .conflist file, and the few kernel settings routing needs.
-By:   cmd/, before the runtime starts or at any time later: the runtime notices new files.
+By:   router.py, when the node's part of the network is known: the runtime notices new files.
 
 The bridge plugin gives each pod an address from the node's range and a way out through the bridge.
 Masquerading and host ports are not its business here: plugins would start several processes per
@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 log = logs.get("network")
 FILE = "10-kybern.conflist"
+SUFFIXES = (".conf", ".conflist", ".json")  # what the runtime reads
 FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
 # Without it, the answer of a pod reached through a service on the same bridge would take the short
 # way, past the translation back.
@@ -37,6 +38,7 @@ def conflist(config: NetworkConfig, *, with_nft: bool = True) -> dict[str, Any]:
         "type": "bridge",
         "bridge": config.bridge,
         "isGateway": True,
+        "forceAddress": True,  # after a store in memory was lost, the node may get another part
         "hairpinMode": True,
         "ipMasq": not with_nft,
         "ipam": {
@@ -54,21 +56,44 @@ def conflist(config: NetworkConfig, *, with_nft: bool = True) -> dict[str, Any]:
     return {"cniVersion": "0.4.0", "name": f"kybern-{config.bridge}", "plugins": plugins}
 
 
-def configure(config: NetworkConfig) -> None:
-    """Write the configuration and let the kernel forward.
+def prepare(config: NetworkConfig) -> None:
+    """Make the directories and let the kernel forward.
 
     Raises:
-        OSError: a file cannot be written.
+        OSError: a directory cannot be made, a setting not be changed.
     """
     config.conf_dir.mkdir(parents=True, exist_ok=True)
     config.state_dir.mkdir(parents=True, exist_ok=True)
+    _allow_forwarding()
+
+
+def configure(config: NetworkConfig) -> None:
+    """Write the configuration, unless it is there.
+
+    Raises:
+        OSError: the file cannot be written.
+    """
     text = json.dumps(conflist(config, with_nft=has_nft()), indent=2) + "\n"
     place = config.conf_dir / FILE
     if not place.exists() or place.read_text(encoding="utf-8") != text:
-        fresh = place.with_suffix(".tmp")
+        fresh = config.conf_dir.parent / f"{FILE}.tmp"  # the runtime reads what is in conf_dir
         fresh.write_text(text, encoding="utf-8")
         fresh.rename(place)
-    _allow_forwarding()
+
+
+def unconfigure(config: NetworkConfig) -> None:
+    """Remove the configuration."""
+    (config.conf_dir / FILE).unlink(missing_ok=True)
+
+
+def foreign(config: NetworkConfig) -> str:
+    """Return the name of a configuration that is not ours; "" when there is none."""
+    others = (
+        place.name
+        for place in config.conf_dir.iterdir()
+        if place.suffix in SUFFIXES and place.name != FILE
+    )
+    return min(others, default="")
 
 
 def has_nft() -> bool:

@@ -21,10 +21,11 @@ class NetworkConfig:
     Attributes:
         data_dir: the cluster's data directory; configuration and state are in `cni` below.
         bridge: name of the bridge all pods of this node are on; one per node on a machine.
-        pod_cidr: the addresses of this node's pods.
+        pod_cidr: the addresses of this node's pods; router.py takes them from the Node.
         cluster_cidr: the addresses of all pods; traffic to them keeps its source address.
         cni_bin_dir: where the CNI plugins are.
-        mtu: of the bridge and the pods; 0 to take that of the way out.
+        mtu: of the bridge and the pods; 0 for the kernel's default.
+        tunnel_id: the number of the cluster's tunnel; the same on all nodes.
     """
 
     data_dir: Path
@@ -33,6 +34,7 @@ class NetworkConfig:
     cluster_cidr: str = "10.244.0.0/16"
     cni_bin_dir: Path = Path("/usr/lib/cni")
     mtu: int = 0
+    tunnel_id: int = 1
 
     @property
     def conf_dir(self) -> Path:
@@ -48,6 +50,16 @@ class NetworkConfig:
     def table(self) -> str:
         """Name of the packet filter table."""
         return f"kybern-node-{self.bridge}"
+
+    @property
+    def tunnel(self) -> str:
+        """Name of the device that leads to nodes of other networks."""
+        return f"{self.bridge[: BRIDGE_NAME_MAX - 3]}-vx"
+
+    def holds(self, network: str) -> bool:
+        """Say whether a network is one of pods."""
+        inner, outer = ipaddress.ip_network(network), ipaddress.ip_network(self.cluster_cidr)
+        return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
 
     @property
     def gateway(self) -> str:

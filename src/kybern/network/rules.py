@@ -34,7 +34,7 @@ class HostPort(NamedTuple):
 
 def table(config: NetworkConfig, ports: Iterable[HostPort] = ()) -> str:
     """Return a script which makes the table anew, with these host ports."""
-    name, pods, cluster = config.table, config.pod_cidr, config.cluster_cidr
+    name, cluster = config.table, config.cluster_cidr
     key = "meta l4proto . th dport"
     mark = f"meta l4proto {{ tcp, udp, sctp }} ct mark set {MARK} dnat ip to"
     return f"""\
@@ -67,8 +67,8 @@ table ip {name} {{
   }}
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
-    ct mark {MARK} ip saddr {pods} oifname "{config.bridge}" masquerade
-    ip saddr {pods} ip daddr != {{ {cluster}, 224.0.0.0/4 }} masquerade
+    ct mark {MARK} ip saddr {cluster} oifname "{config.bridge}" masquerade
+    ip saddr {cluster} ip daddr != {{ {cluster}, 224.0.0.0/4 }} masquerade
   }}
 }}
 """ + add_ports(config, ports)

@@ -20,7 +20,7 @@ def asked(monkeypatch):
     monkeypatch.setattr(down.processes, "stop", stop)
     monkeypatch.setattr(
         down.processes, "clean_up",
-        lambda directory, helpers, cleanup: calls.append(([p.name for p in helpers], cleanup.name)),
+        lambda directory, helpers, cleanup, within: calls.append(([p.name for p in helpers], cleanup.name)),
     )  # fmt: skip
     monkeypatch.setattr(down.slots, "release", lambda root: calls.append("release"))
     return calls

@@ -1,19 +1,15 @@
 """`kybern up`: what is checked and written before anything runs, and how waiting fails."""
 
-import json
 import socket
-from types import SimpleNamespace
 
 import pytest
 
-from kybern.cli import api
 from kybern.cli.errors import Failed
 from kybern.cli.verbs import up
 from kybern.cluster import prerequisites, processes
 from kybern.cluster import settings as settings_file
 from kybern.cluster.directory import Directory
 from kybern.cluster.settings import Settings
-from kybern.lib.clock import SYSTEM, parse_rfc3339
 
 NOW = "2026-01-02T03:04:05Z"
 
@@ -23,9 +19,9 @@ def started(monkeypatch):
     """Take the place of the supervisor; return what it was asked to start."""
     asked = []
     monkeypatch.setattr(up.processes, "start", lambda *plan: asked.append(plan))
-    monkeypatch.setattr(up.processes, "stop", lambda directory: asked.append("stop"))
-    monkeypatch.setattr(up, "_wait_server", lambda *_: None)
-    monkeypatch.setattr(up, "_wait_node", lambda *_: None)
+    monkeypatch.setattr(up.fleet, "stop", lambda directories: asked.append("stop"))
+    monkeypatch.setattr(up.readiness, "wait_server", lambda *_: None)
+    monkeypatch.setattr(up.readiness, "wait_nodes", lambda *_: None)
     return asked
 
 
@@ -146,7 +142,8 @@ def test_a_running_cluster_is_left_alone(kybern, started, running):
         (("--port", "0"), "--port 0 is not a port"),
         (("--store", "etcd://x:2379"), "not supported yet"),
         (("--token", "short"), "--token is too weak"),
-        (("--nodes", "2"), "several nodes"),
+        (("--nodes", "0"), "--nodes 0 cannot be"),
+        (("--nodes", "2", "--control-plane-only"), "goes with neither"),
     ],
 )
 def test_wrong_flags_are_2_and_leave_nothing(kybern, started, tmp_path, words, said):
@@ -206,7 +203,7 @@ def test_what_was_started_is_stopped_when_waiting_fails(kybern, started, tmp_pat
     def fail(*_):
         raise Failed("it does not answer.")
 
-    monkeypatch.setattr(up, "_wait_server", fail)
+    monkeypatch.setattr(up.readiness, "wait_server", fail)
     done = kybern("up", "--control-plane-only", "--data-dir", tmp_path / "data",
                   "--port", free_port())  # fmt: skip
     assert (done.code, started[-1]) == (1, "stop")
@@ -222,65 +219,3 @@ def test_a_supervisor_that_does_not_start_is_one_sentence(kybern, monkeypatch, t
                   "--port", free_port())  # fmt: skip
     assert done.code == 1
     assert done.err.endswith("kybern: the supervisor does not start: no memory.\n")
-
-
-def test_a_program_that_dies_at_once_ends_the_waiting(running, monkeypatch):
-    state = json.loads(running.state.read_text())
-    state["children"][0] |= {"restarts": 1, "lastExit": "exit code 1"}
-    running.state.write_text(json.dumps(state))
-    chosen = settings_file.load(running.settings)
-    with pytest.raises(Failed, match="control-plane does not start: it ended with exit code 1"):
-        up._wait_server(running, chosen)
-    (running.logs / "control-plane.log").write_text("first\nthe store is damaged.\n")
-    with pytest.raises(Failed, match=r"does not start: the store is damaged\."):
-        up._wait_server(running, chosen)
-
-
-def test_a_server_that_never_becomes_ready_is_one_sentence(running, monkeypatch):
-    monkeypatch.setattr(up, "SERVER_TIMEOUT", 0.05)
-    monkeypatch.setattr(up.api, "get", lambda *_, **__: api.Answer(500, b"[-]etcd failed"))
-    monkeypatch.setattr(up.api, "listens", lambda settings: True)
-    with pytest.raises(Failed, match=r"is not ready after 0 s \(\[-\]etcd failed\): look into"):
-        up._wait_server(running, settings_file.load(running.settings))
-
-
-def node(status, message="", at="2026-01-02T03:04:05Z"):
-    condition = {"type": "Ready", "status": status, "message": message, "lastHeartbeatTime": at}
-    return {"type": "MODIFIED", "object": {"status": {"conditions": [condition]}}}
-
-
-def test_the_node_is_waited_for(running, monkeypatch):
-    old = node("True", at="2026-01-02T03:04:04Z")  # said before this start: it may be gone
-    seen = iter([{"type": "BOOKMARK", "object": {}}, old, node("False", "no CNI"), node("True")])
-    monkeypatch.setattr(up.api, "watch", lambda *_, **__: seen)
-    up._wait_node(running, settings_file.load(running.settings), parse_rfc3339(NOW))
-    assert list(seen) == []
-
-
-def test_a_node_that_never_becomes_ready_says_why(running, monkeypatch):
-    monkeypatch.setattr(up.api, "watch", lambda *_, **__: iter([node("False", "no CNI")]))
-    monkeypatch.setattr(up, "NODE_TIMEOUT", 0.1)
-    monkeypatch.setattr(up, "rfc3339", lambda _: NOW)
-    with pytest.raises(Failed, match=r"is not Ready after 0 s \(no CNI\): look into .*node.log"):
-        up._wait_node(running, settings_file.load(running.settings), SYSTEM.now())
-
-
-def test_waiting_ends_when_somebody_stops_the_cluster(running, monkeypatch):
-    def stopped(*_, **__):
-        running.state.unlink()
-        return iter([])
-
-    monkeypatch.setattr(up.api, "watch", stopped)
-    with pytest.raises(Failed, match="was stopped while it started"):
-        up._wait_node(running, settings_file.load(running.settings), SYSTEM.now())
-
-
-def test_a_watch_that_breaks_says_so(running, monkeypatch):
-    def broken(*_, **__):
-        yield node("False", "no CNI")
-        raise TimeoutError("timed out")
-
-    monkeypatch.setattr(up.api, "watch", broken)
-    monkeypatch.setattr(up, "rfc3339", lambda _: NOW)
-    with pytest.raises(Failed, match=r"\(no CNI; timed out\)"):
-        up._wait_node(running, SimpleNamespace(node_name="box"), SYSTEM.now())

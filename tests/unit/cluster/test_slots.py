@@ -27,7 +27,11 @@ def root(tmp_path):
 
 def test_slots_do_not_overlap():
     found = [networks(slot) for slot in range(SLOTS)]
-    cidrs = [ipaddress.ip_network(n[k]) for n in found for k in ("service_cidr", "pod_cidr")]
+    cidrs = [
+        ipaddress.ip_network(n[k])
+        for n in found
+        for k in ("service_cidr", "cluster_cidr", "node_cidr")
+    ]
     for i, one in enumerate(cidrs):
         assert one.is_private
         assert not any(one.overlaps(other) for other in cidrs[i + 1 :])
@@ -40,7 +44,7 @@ def test_slots_do_not_overlap():
 
 def test_the_first_has_the_usual_networks():
     assert networks(0)["service_cidr"] == "10.96.0.0/16"
-    assert networks(0)["pod_cidr"] == "10.244.0.0/24"
+    assert networks(0)["cluster_cidr"] == "10.244.0.0/16"
 
 
 def test_each_cluster_gets_its_own_and_keeps_it(root, marks):

@@ -21,7 +21,7 @@ from kybern.kubelet.images import ImageError
 DIRECTORY = Directory(Path("/data"))
 SETTINGS = Settings(
     data_dir="/data", slot=2, port=7443, token="a-long-token", node_name="box",
-    node_ip="10.1.2.3", service_cidr="10.98.0.0/16", pod_cidr="10.246.0.0/24",
+    node_ip="10.1.2.3", service_cidr="10.98.0.0/16", cluster_cidr="10.246.0.0/16",
     dns_ip="10.98.0.10", dns_port=10055, kubelet_port=10251, bridge="kybern2",
     nft_table="kybern-2",
 )  # fmt: skip
@@ -61,7 +61,7 @@ def test_the_nodes_parts_agree_with_each_other():
     assert kubelet.node_name == proxy.node_name == "box"
     assert kubelet.cluster_dns == dns.cluster_ips == ("10.98.0.10",)
     assert kubelet.cluster_domain == dns.domain
-    assert kubelet.pod_cidr == proxy.cluster_cidr == "10.246.0.0/24"
+    assert (kubelet.pod_cidr, proxy.cluster_cidr) == ("", "10.246.0.0/16")
     assert (proxy.table, proxy.service_cidr) == ("kybern-2", "10.98.0.0/16")
     assert [str(a) for a in dns.listen] == ["10.1.2.3:10055"]
     assert kubelet.port == 10251

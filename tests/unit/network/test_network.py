@@ -37,6 +37,7 @@ def test_without_nft_the_plugins_do_it_all() -> None:
 def test_the_configuration_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(cni, "_allow_forwarding", lambda: None)
     config = NetworkConfig(tmp_path)
+    cni.prepare(config)
     cni.configure(config)
     [file] = config.conf_dir.iterdir()
     before = file.stat().st_ino
@@ -66,7 +67,7 @@ def test_host_ports_are_elements_of_maps() -> None:
 
 
 def test_pods_leave_the_cluster_with_the_nodes_address() -> None:
-    assert "ip saddr 10.9.1.0/24 ip daddr != { 10.9.0.0/16, 224.0.0.0/4 } masquerade" in (
+    assert "ip saddr 10.9.0.0/16 ip daddr != { 10.9.0.0/16, 224.0.0.0/4 } masquerade" in (
         rules.table(CONFIG)
     )
 

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from kybern.cli.errors import Failed
 from kybern.cli.loading import settings_of
 from kybern.cli.output.progress import say, step
-from kybern.cluster import processes, programs, slots
+from kybern.cluster import fleet, processes, slots
 from kybern.cluster.mounts import below, unmount_below
 
 if TYPE_CHECKING:
@@ -30,10 +30,8 @@ def run(directory: Directory, *, purge: bool) -> None:
 
 def _stop(directory: Directory, *, purge: bool) -> bool:
     """Stop the cluster, or what is left of it; say whether there was anything."""
-    if processes.find(directory) is not None:
-        with step("Stopping the cluster and its containers", "Stopped the cluster"):
-            return processes.stop(directory)
-    if not (directory.state.exists() and directory.settings.exists()):
+    everything = [*fleet.members(directory), directory]
+    if not any(place.state.exists() for place in everything) or not directory.settings.exists():
         return False
     try:
         chosen = settings_of(directory)
@@ -41,12 +39,12 @@ def _stop(directory: Directory, *, purge: bool) -> bool:
         if purge:  # it is said to be the way out of damaged settings
             return False
         raise
-    if chosen.control_plane_only:
-        return False
-    # It was killed, which leaves containers, network and packet filter as they were.
-    with step("Stopping the containers of a killed cluster", "Stopped what was left"):
-        processes.clean_up(directory, *programs.to_clean_up(directory, chosen))
-    return True
+    with step("Stopping the cluster and its containers", "Stopped the cluster"):
+        stopped = fleet.stop(everything)
+        problems = fleet.cut(directory, chosen)
+    if problems:
+        raise Failed(" ".join(problems))
+    return stopped
 
 
 def _purge(directory: Directory) -> None:

@@ -8,7 +8,7 @@ import time
 from typing import TYPE_CHECKING, Any
 
 from kybern.cli.output.progress import say
-from kybern.cluster import processes
+from kybern.cluster import fleet, processes
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,12 +38,13 @@ def follow(directory: Directory) -> None:
         say("The supervisor is gone.")
     except _StopError:
         say("Stopping …")
-        processes.stop(directory)
+        fleet.stop([*fleet.members(directory), directory])
     _print_news(directory, offsets)
 
 
 def _print_news(directory: Directory, offsets: dict[Path, int]) -> None:
-    for path in sorted(directory.logs.glob("*.log")):
+    logs = [path for d in (directory, *fleet.members(directory)) for path in d.logs.glob("*.log")]
+    for path in sorted(logs):
         size = path.stat().st_size
         start = offsets.get(path, size)  # what was there before we came is old news
         if size > start:

@@ -7,11 +7,12 @@ from typing import TYPE_CHECKING
 
 from kybern.cli import api
 from kybern.cli.loading import settings_of
-from kybern.cluster import processes
+from kybern.cluster import fleet, processes
 from kybern.lib.clock import SYSTEM
 
 if TYPE_CHECKING:
     from kybern.cluster.directory import Directory
+    from kybern.cluster.processes import Running
     from kybern.cluster.settings import Settings
 
 
@@ -22,17 +23,30 @@ def run(directory: Directory) -> int:
         sys.stdout.write(f"No cluster runs in {directory.root}.\n")
         return 1
     chosen = settings_of(directory)
-    pid, children = found
     rows: list[tuple[str, ...]] = [("PROCESS", "PID", "SINCE", "RESTARTS", "MEMORY")]
-    rows.append(("supervisor", str(pid), "", "", _memory(pid)))
-    for child in children:
-        since = _ago(SYSTEM.now() - child.started) if child.pid else "-"
-        restarts = str(child.restarts) + (f" (last: {child.last_exit})" if child.restarts else "")
-        rows.append((child.name, str(child.pid or "-"), since, restarts, _memory(child.pid)))
+    rows += _processes(*found)
+    well = all(child.pid for child in found[1])
+    for index in fleet.indexes(directory):
+        further = processes.find(fleet.directory_of(directory, index))
+        well = well and further is not None and all(child.pid for child in further[1])
+        rows += _processes(*(further or (0, [])), suffix=f" {index}")
     health = _health(directory, chosen)
     server = ("API server", chosen.server, "ready" if not health else health[0])
     sys.stdout.write(_table(rows) + "\n" + _table([server, *_nodes(directory, chosen)]))
-    return 0 if all(c.pid for c in children) and not health else 1
+    return 0 if well and not health else 1
+
+
+def _processes(pid: int, children: list[Running], suffix: str = "") -> list[tuple[str, ...]]:
+    """Return the lines of one supervisor; pid 0 means that it does not run."""
+    rows: list[tuple[str, ...]] = [
+        (f"supervisor{suffix}", str(pid or "-"), "", "", _memory(pid) if pid else "-")
+    ]
+    for child in children:
+        since = _ago(SYSTEM.now() - child.started) if child.pid else "-"
+        restarts = str(child.restarts) + (f" (last: {child.last_exit})" if child.restarts else "")
+        name = f"{child.name}{suffix}"
+        rows.append((name, str(child.pid or "-"), since, restarts, _memory(child.pid)))
+    return rows
 
 
 def _health(directory: Directory, chosen: Settings) -> list[str]:

@@ -1,8 +1,9 @@
-"""`kybern up`: start a cluster on this machine and return when its node is Ready.
+"""`kybern up`: start a cluster on this machine and return when its nodes are Ready.
 
 In:   the flags, and what an earlier `up` left in the data directory.
 Out:  a running supervisor; the line that points kubectl at the cluster.
-By:   cli/main.py. A cluster that runs is left alone; what is not said stays as it was last time.
+By:   cli/main.py. A cluster that runs is left alone, but for the number of its nodes; what is not
+      said stays as it was last time.
 """
 
 from __future__ import annotations
@@ -17,24 +18,30 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 import typer
 
-from kybern.cli import api
+from kybern.cli import readiness
 from kybern.cli.errors import Failed
 from kybern.cli.loading import settings_of
 from kybern.cli.output.progress import say, step
+from kybern.cli.verbs import scaling
 from kybern.cli.verbs.foreground import follow
-from kybern.cluster import certificates, kubeconfigs, prerequisites, processes, programs, slots
+from kybern.cluster import (
+    certificates,
+    fleet,
+    kubeconfigs,
+    prerequisites,
+    processes,
+    programs,
+    slots,
+)
 from kybern.cluster import settings as settings_file
 from kybern.cluster.settings import Settings
-from kybern.lib.clock import SYSTEM, rfc3339
+from kybern.cluster.wires import WireError
+from kybern.lib.clock import SYSTEM
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from kybern.cluster.directory import Directory
-
-SERVER_TIMEOUT = 60.0  # seconds; a cold disk and a large store may need it
-NODE_TIMEOUT = 120.0
-LOOK_AGAIN = 2  # seconds; meanwhile a program may have ended
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,22 +53,18 @@ class Request:
     control_plane_only: bool | None = None
     runtime_endpoint: str | None = None
     token: str | None = None
-    nodes: int = 1
+    nodes: int | None = None
     foreground: bool = False
 
     @property
     def said(self) -> dict[str, Any]:
         """The settings that were said."""
-        names = ("port", "store", "control_plane_only", "runtime_endpoint", "token")
+        names = ("port", "store", "control_plane_only", "runtime_endpoint", "token", "nodes")
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
 def run(directory: Directory, request: Request) -> None:
     """Start the cluster unless it runs already."""
-    if request.nodes != 1:
-        raise typer.BadParameter(
-            "several nodes on one machine are not supported yet: leave --nodes out."
-        )
     began = SYSTEM.now()
     if processes.find(directory) is not None:
         _accept(directory, request)
@@ -77,14 +80,12 @@ def run(directory: Directory, request: Request) -> None:
         return
     try:
         with step("Waiting for the API server", f"API server answers at {chosen.server}"):
-            _wait_server(directory, chosen)
-        if not chosen.control_plane_only:
-            with step("Waiting for the node", f"Node {chosen.node_name} is Ready"):
-                _wait_node(directory, chosen, began)
+            readiness.wait_server(directory, chosen)
+        _wait_nodes(directory, chosen, began)
     except BaseException:
         say("Stopping what was started …")
         with contextlib.suppress(processes.StopTimeoutError):
-            processes.stop(directory)
+            fleet.stop([*fleet.members(directory), directory])
         raise
     _hint(directory, chosen)
     if request.foreground:
@@ -95,17 +96,27 @@ def _accept(directory: Directory, request: Request) -> None:
     """Take a cluster that runs for the one asked for, if it is, as soon as it is ready."""
     chosen = settings_of(directory)
     for name, value in request.said.items():
-        if getattr(chosen, name) != value:
+        if name != "nodes" and getattr(chosen, name) != value:
             flag = f"--{name.replace('_', '-')}"
             raise Failed(
                 f"the cluster in {directory.root} is running already, with another {flag}: stop "
                 f"it with `kybern down --data-dir {shlex.quote(str(directory.root))}` first."
             )
-    _wait_server(directory, chosen)
-    if not chosen.control_plane_only:
-        _wait_node(directory, chosen)
-    say(f"The cluster in {directory.root} is running already; nothing to do.")
+    readiness.wait_server(directory, chosen)
+    with _telling(directory), directory.locked():
+        changed = scaling.scale(directory, chosen, request.nodes or chosen.nodes)
+    readiness.wait_nodes(directory, settings_of(directory))
+    say(f"The cluster in {directory.root} is running already; {changed or 'nothing to do'}.")
     _hint(directory, chosen)
+
+
+def _wait_nodes(directory: Directory, chosen: Settings, began: float) -> None:
+    if chosen.control_plane_only:
+        return
+    names = fleet.names(directory, chosen)
+    said = f"Node {names[0]} is" if len(names) == 1 else f"{len(names)} nodes are"
+    with step("Waiting for the nodes", f"{said} Ready"):
+        readiness.wait_nodes(directory, chosen, began)
 
 
 def _check(directory: Directory, request: Request) -> Settings:
@@ -133,6 +144,7 @@ def prepare(directory: Directory, chosen: Settings) -> Settings:
     with step("Preparing certificates", "Certificates are in place"):
         certificates.ensure(directory, chosen)
         kubeconfigs.write(directory, chosen)
+        fleet.prepare(directory, chosen)
     return chosen
 
 
@@ -140,10 +152,12 @@ def _start(directory: Directory, chosen: Settings) -> None:
     try:
         with step("Starting the processes", "Started the processes"):
             processes.start(directory, *programs.of(directory, chosen))
+            fleet.start(directory, chosen)
     except processes.StartError as error:
+        fleet.stop([*fleet.members(directory), directory])
         raise Failed(str(error)) from None
     except KeyboardInterrupt:
-        processes.stop(directory)
+        fleet.stop([*fleet.members(directory), directory])
         raise
 
 
@@ -154,6 +168,8 @@ def _telling(directory: Directory) -> Iterator[None]:
         yield
     except (settings_file.SettingsError, slots.NoSlotError, certificates.DamagedError) as error:
         raise Failed(str(error)) from None
+    except WireError as error:
+        raise Failed(f"the nodes cannot be joined: {error}.") from None
     except OSError as error:
         space = "Free some space or choose" if error.errno == errno.ENOSPC else "Choose"
         raise Failed(
@@ -184,81 +200,16 @@ def _settle(directory: Directory, chosen: Settings) -> Settings:
     if chosen.control_plane_only:
         return msgspec.structs.replace(chosen, node_ip=slots.node_address())
     networks = slots.networks(slots.claim(directory.root))
+    chosen = msgspec.structs.replace(chosen, **networks)
+    here = slots.node_address()
     return msgspec.structs.replace(
         chosen,
-        **networks,
         node_name=chosen.node_name or slots.host_name(),
-        node_ip=slots.node_address(),
+        # other nodes cannot reach this one's loopback
+        node_ip=chosen.gateway if here == slots.LOOPBACK and chosen.nodes > 1 else here,
         dns_port=slots.free_port(10053, datagrams=True),
         kubelet_port=slots.free_port(10250),
     )
-
-
-def _wait_server(directory: Directory, chosen: Settings) -> None:
-    last = ["it did not start"]
-
-    def ready() -> bool:
-        _check_processes(directory)
-        if not api.listens(chosen):
-            return False
-        try:
-            answer = api.get(directory, chosen, "/readyz", timeout=2.0)
-        except OSError as error:
-            last[0] = str(error)
-            return False
-        last[0] = answer.text
-        return answer.status == 200
-
-    if not processes.wait_until(ready, SERVER_TIMEOUT):
-        raise Failed(
-            f"the API server is not ready after {SERVER_TIMEOUT:.0f} s ({last[0]}): look into "
-            f"{directory.logs / 'control-plane.log'}."
-        )
-
-
-def _wait_node(directory: Directory, chosen: Settings, since: float = 0.0) -> None:
-    """Wait until the node says that it is Ready; what it said before `since` does not count."""
-    path = (
-        f"/api/v1/nodes?watch=1&fieldSelector=metadata.name%3D{chosen.node_name}"
-        f"&timeoutSeconds={LOOK_AGAIN}&sendInitialEvents=true"
-        "&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
-    )
-    why, earliest = "it has not registered", rfc3339(since)
-    deadline = SYSTEM.now() + NODE_TIMEOUT
-    while SYSTEM.now() < deadline:
-        try:
-            for event in api.watch(directory, chosen, path, timeout=LOOK_AGAIN + 5):
-                ready = _ready_condition(event["object"])
-                if (ready.get("lastHeartbeatTime") or "") < earliest:
-                    continue
-                if ready.get("status") == "True":
-                    return
-                why = ready.get("message") or why
-        except OSError as error:
-            _check_processes(directory)
-            why = f"{why}; {error}"
-            break
-        _check_processes(directory)
-    raise Failed(
-        f"the node {chosen.node_name} is not Ready after {NODE_TIMEOUT:.0f} s ({why}): look into "
-        f"{directory.logs / 'node.log'}."
-    )
-
-
-def _ready_condition(node: dict) -> dict:  # type: ignore[type-arg]
-    conditions = (node.get("status") or {}).get("conditions") or []
-    return next((c for c in conditions if c["type"] == "Ready"), {})
-
-
-def _check_processes(directory: Directory) -> None:
-    """A process that died at once will not come up by waiting: say what it said."""
-    found = processes.find(directory)
-    if found is None:
-        raise Failed("the cluster was stopped while it started.")
-    for child in found[1]:
-        if child.restarts:
-            said = processes.tail(child.log, 1) or f"it ended with {child.last_exit}"
-            raise Failed(f"{child.name} does not start: {said}\nIts log is {child.log}.")
 
 
 def _hint(directory: Directory, chosen: Settings) -> None:

@@ -47,6 +47,11 @@ class ControllersConfig:
         signing_duration: the most seconds a signed certificate is good.
         terminated_pod_gc_threshold: how many finished pods may stay.
         max_endpoints_per_slice: addresses in one EndpointSlice.
+        allocate_node_cidrs: nodes get parts of the pods' network.
+        cluster_cidrs: the network of all pods; one per family.
+        service_cidrs: the networks of Services, which no node gets.
+        node_cidr_mask_ipv4: how long the mask of a node's part is.
+        node_cidr_mask_ipv6: the same for IPv6.
         namespace_deletion_delay: seconds before a deleted namespace is emptied. Needed (upstream
             waits 5) where several API servers may still admit objects into it for a moment.
         workers: keys of one kind reconciled at a time.
@@ -65,6 +70,11 @@ class ControllersConfig:
     signing_duration: float = 365 * 86400.0
     terminated_pod_gc_threshold: int = 12500
     max_endpoints_per_slice: int = 100
+    allocate_node_cidrs: bool = False
+    cluster_cidrs: tuple[str, ...] = ()
+    service_cidrs: tuple[str, ...] = ()
+    node_cidr_mask_ipv4: int = 24
+    node_cidr_mask_ipv6: int = 64
     namespace_deletion_delay: float = 0.0
     workers: int = 5
 
@@ -80,6 +90,28 @@ class ControllersConfig:
             problems.append("max_endpoints_per_slice must be between 1 and 1000")
         if self.node_monitor_period <= 0:
             problems.append("node_monitor_period must be greater than 0")
+        return problems + self._check_networks()
+
+    def node_cidr_mask(self, network: str) -> int:
+        """Return how long the mask of a node's part of a network is."""
+        return self.node_cidr_mask_ipv6 if ":" in network else self.node_cidr_mask_ipv4
+
+    def _check_networks(self) -> list[str]:
+        """Return what is wrong with the networks; upstream's rules."""
+        if not self.allocate_node_cidrs:
+            return []
+        networks, problems = self.cluster_cidrs, []
+        if not networks:
+            problems.append("--allocate-node-cidrs needs the network of all pods: --cluster-cidr")
+        if len(networks) > 2 or len({":" in each for each in networks}) < len(networks):
+            problems.append("--cluster-cidr takes one network, or one of each family")
+        for network in networks:
+            bits = self.node_cidr_mask(network) - int(network.partition("/")[2])
+            if not 0 <= bits <= 16:
+                problems.append(
+                    f"a node's mask of {self.node_cidr_mask(network)} does not fit {network}: it "
+                    "must be longer than the network's own, by 16 at most"
+                )
         return problems
 
 

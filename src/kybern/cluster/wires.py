@@ -1,0 +1,156 @@
+"""The cables between the nodes on this machine.
+
+In:   settings of a cluster, and of its further nodes.
+Out:  a bridge with this machine's address, and for each further node a network namespace with a
+      cable to that bridge; or none of it.
+By:   `fleet.py`, for `kybern up` and `kybern down`.
+
+The first node lives in the machine's own network. The others see it as a neighbour: its address is
+on the cable, so that routes between pods need no address translation and no tunnel.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import json
+import subprocess
+from typing import TYPE_CHECKING
+
+from kybern.cluster import prerequisites
+
+if TYPE_CHECKING:
+    from kybern.cluster.settings import Settings
+
+INSIDE = "eth0"  # a node's end of its cable
+
+
+class WireError(OSError):
+    """The kernel refused; `strerror` says what."""
+
+
+def bridge(settings: Settings) -> str:
+    """Return the name of the bridge."""
+    return f"kybern{settings.slot}-nodes"
+
+
+def table(settings: Settings) -> str:
+    """Return the name of the packet filter table."""
+    return f"kybern-nodes-{settings.slot}"
+
+
+def namespace(settings: Settings, index: int) -> str:
+    """Return the network namespace of a further node."""
+    return f"kybern{settings.slot}-{index}"
+
+
+def cable(settings: Settings, index: int) -> str:
+    """Return this machine's end of a further node's cable."""
+    return f"kybern{settings.slot}-n{index}"
+
+
+def address(settings: Settings, index: int) -> str:
+    """Return the address of a further node."""
+    return str(ipaddress.ip_network(settings.node_cidr)[index])
+
+
+def lay(settings: Settings, indexes: list[int]) -> None:
+    """Make what is missing.
+
+    Raises:
+        WireError: the kernel refused.
+    """
+    links, spaces = _links(), _namespaces()
+    name, length = bridge(settings), ipaddress.ip_network(settings.node_cidr).prefixlen
+    first = [] if name in links else [f"link add {name} type bridge"]
+    _ip([*first, f"address replace {settings.gateway}/{length} dev {name}", f"link set {name} up"])
+    _nft(_masquerade(settings))
+    for index in indexes:
+        space, wire = namespace(settings, index), cable(settings, index)
+        commands = [] if space in spaces else [f"netns add {space}"]
+        if wire not in links:
+            commands.append(f"link add {wire} type veth peer name {INSIDE} netns {space}")
+        _ip([*commands, f"link set {wire} master {name} up"])
+        inside = [
+            "link set lo up",
+            f"address replace {address(settings, index)}/{length} dev {INSIDE}",
+            f"link set {INSIDE} up",
+            f"route replace default via {settings.gateway} dev {INSIDE}",
+        ]
+        if settings.node_ip not in (settings.gateway, address(settings, index)):
+            inside.append(f"route replace {settings.node_ip}/32 dev {INSIDE} scope link")
+        _ip(inside, space)
+
+
+def cut(settings: Settings, index: int) -> list[str]:
+    """Remove a node's cable and namespace; return a sentence for each thing that stays."""
+    commands = []
+    if cable(settings, index) in _links():
+        commands.append(f"link delete {cable(settings, index)}")
+    if namespace(settings, index) in _namespaces():
+        commands.append(f"netns delete {namespace(settings, index)}")
+    return _try(commands)
+
+
+def remove(settings: Settings) -> list[str]:
+    """Remove the bridge, when no cable is left; return a sentence for each thing that stays."""
+    name = bridge(settings)
+    problems = _try([f"link delete {name}"] if name in _links() else [])
+    try:
+        _nft(f"add table ip {table(settings)}\ndelete table ip {table(settings)}\n")
+    except WireError as error:
+        problems.append(f"{error}.")
+    return problems
+
+
+def _masquerade(settings: Settings) -> str:
+    """Let the nodes reach what is outside; between nodes and pods no address changes."""
+    name, nodes = table(settings), settings.node_cidr
+    return f"""\
+add table ip {name}
+delete table ip {name}
+table ip {name} {{
+  chain postrouting {{
+    type nat hook postrouting priority srcnat; policy accept;
+    ip saddr {nodes} ip daddr != {{ {nodes}, {settings.cluster_cidr}, 224.0.0.0/4 }} masquerade
+  }}
+}}
+"""
+
+
+def _links() -> set[str]:
+    return {link["ifname"] for link in json.loads(_run(["ip", "-j", "link", "show"]) or "[]")}
+
+
+def _namespaces() -> set[str]:
+    return {space["name"] for space in json.loads(_run(["ip", "-j", "netns", "list"]) or "[]")}
+
+
+def _try(commands: list[str]) -> list[str]:
+    try:
+        _ip(commands)
+    except WireError as error:
+        return [f"{error}."]
+    return []
+
+
+def _ip(commands: list[str], space: str = "") -> None:
+    if commands:
+        where = ["-n", space] if space else []
+        _run(["ip", *where, "-batch", "-"], "\n".join(commands) + "\n")
+
+
+def _nft(script: str) -> None:
+    _run(["nft", "-f", "-"], script)
+
+
+def _run(words: list[str], text: str = "") -> str:
+    program = prerequisites.find(words[0]) or words[0]
+    try:
+        done = subprocess.run(
+            [program, *words[1:]], input=text, text=True, capture_output=True, check=False
+        )
+    except OSError as error:
+        raise WireError(error.errno, f"{program} could not be run: {error.strerror}") from None
+    if done.returncode:
+        raise WireError(None, f"{' '.join(words)}: {done.stderr.strip()}")
+    return done.stdout

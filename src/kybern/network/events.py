@@ -1,0 +1,109 @@
+"""News from the kernel: links, addresses, our routes, and the network configuration's directory.
+
+In:   a rtnetlink socket, an inotify descriptor.
+Out:  a callback, when something changed that routes or configuration depend on.
+By:   router.py.
+
+A link that goes down takes its routes with it, and the kernel does not tell of those; that the link
+went down it tells. Pods' cables come and go all the time and are not looked at.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import ctypes
+import os
+import socket
+import struct
+from typing import TYPE_CHECKING
+
+from kybern.network.kernel import PROTOCOL
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400  # links; addresses and routes of IPv4 and IPv6
+NEW_LINK, DELETE_LINK, NEW_ADDRESS, DELETE_ADDRESS, DELETE_ROUTE = 16, 17, 20, 21, 25
+HEADER = struct.Struct("=IHHII")
+# IN_CLOSE_WRITE, IN_MOVED_FROM, IN_MOVED_TO, IN_DELETE
+CHANGED = 0x8 | 0x40 | 0x80 | 0x200
+IN_FLAGS = os.O_NONBLOCK | os.O_CLOEXEC
+
+
+class KernelEvents:
+    """Calls back when one of the devices named, an address or a route of ours changed."""
+
+    def __init__(self, changed: Callable[[], None]) -> None:
+        self.devices: frozenset[int] = frozenset()
+        self._changed = changed
+        self._socket = socket.socket(
+            socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
+        )
+        self._socket.bind((0, GROUPS))
+        asyncio.get_running_loop().add_reader(self._socket, self._read)
+
+    def close(self) -> None:
+        """Stop listening."""
+        asyncio.get_running_loop().remove_reader(self._socket)
+        self._socket.close()
+
+    def _read(self) -> None:
+        try:
+            data = self._socket.recv(1 << 16)
+        except BlockingIOError:
+            return
+        except OSError:  # ENOBUFS: some news was lost
+            self._changed()
+            return
+        if any(concerns(kind, body, self.devices) for kind, body in messages(data)):
+            self._changed()
+
+
+def messages(data: bytes) -> list[tuple[int, bytes]]:
+    """Return type and body of each message in a datagram."""
+    found, at = [], 0
+    while at + HEADER.size <= len(data):
+        length, kind, *_ = HEADER.unpack_from(data, at)
+        if length < HEADER.size:
+            break
+        found.append((kind, data[at + HEADER.size : at + length]))
+        at += (length + 3) & ~3
+    return found
+
+
+def concerns(kind: int, body: bytes, devices: frozenset[int]) -> bool:
+    """Say whether a message is about one of our devices, an address or a route of ours."""
+    if kind in (NEW_LINK, DELETE_LINK):
+        return int(struct.unpack_from("=i", body, 4)[0]) in devices
+    if kind == DELETE_ROUTE:
+        return body[5] == int(PROTOCOL)
+    return kind in (NEW_ADDRESS, DELETE_ADDRESS)
+
+
+class DirectoryEvents:
+    """Calls back when a file in a directory was written, moved or removed."""
+
+    def __init__(self, directory: Path, changed: Callable[[], None]) -> None:
+        libc = ctypes.CDLL(None, use_errno=True)
+        self._descriptor = libc.inotify_init1(IN_FLAGS)
+        self._changed = changed
+        if (
+            self._descriptor < 0
+            or libc.inotify_add_watch(self._descriptor, os.fsencode(directory), CHANGED) < 0
+        ):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number), str(directory))
+        asyncio.get_running_loop().add_reader(self._descriptor, self._read)
+
+    def close(self) -> None:
+        """Stop listening."""
+        asyncio.get_running_loop().remove_reader(self._descriptor)
+        os.close(self._descriptor)
+
+    def _read(self) -> None:
+        try:
+            os.read(self._descriptor, 1 << 16)
+        except BlockingIOError:
+            return
+        self._changed()
