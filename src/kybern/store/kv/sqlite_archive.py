@@ -30,7 +30,7 @@ flush, for which the writer of the original had to wait."""
 _FLUSH_EVERY = 8
 
 _CURRENT = """
-SELECT revision, key, created, expires, crc, value FROM log
+SELECT revision, key, created, previous, expires, crc, value FROM log
 WHERE value IS NOT NULL AND revision NOT IN (SELECT previous FROM log) ORDER BY revision
 """
 _LATEST = "SELECT max(value, (SELECT coalesce(max(revision), 0) FROM log)) FROM meta"
@@ -80,8 +80,8 @@ def current(db: sqlite3.Connection, path: Path) -> Iterator[Entry]:
     Raises:
         Corrupt: one is not what was written.
     """
-    for revision, key, created, expires, crc, value in db.execute(_CURRENT):
-        if checksum(value, revision) != crc:
+    for revision, key, created, previous, expires, crc, value in db.execute(_CURRENT):
+        if checksum(revision, key, created, previous, expires, value) != crc:
             raise broken(path, f"revision {revision} has a wrong checksum")
         yield Entry(key, revision, created, value, expires)
 
@@ -103,6 +103,7 @@ def keep_current(db: sqlite3.Connection, revision: int) -> None:
     db.execute("DELETE FROM log WHERE revision IN (SELECT previous FROM log WHERE previous > 0)")
     db.execute("DELETE FROM log WHERE value IS NULL")
     db.execute("UPDATE meta SET value = ? WHERE name = 'compacted'", (revision,))
+    db.execute("UPDATE meta SET value = (SELECT count(*) FROM log) WHERE name = 'kept'")
     db.execute("COMMIT")
     db.executescript("PRAGMA incremental_vacuum")
 

@@ -29,7 +29,9 @@ def explained(path: Path) -> Iterator[None]:
     except sqlite3.Error as error:
         raise explain(path, error) from error
     except OSError as error:
-        raise StoreFailed(f"{path} cannot be used: {error.strerror}") from error
+        raise StoreFailed(
+            f"{path} cannot be used ({error.strerror}): make it writable, or choose another place"
+        ) from error
 
 
 def explain(path: Path, error: sqlite3.Error) -> StoreFailed:
@@ -37,12 +39,18 @@ def explain(path: Path, error: sqlite3.Error) -> StoreFailed:
     code = getattr(error, "sqlite_errorcode", 0) & 0xFF
     if code == sqlite3.SQLITE_FULL or (code == sqlite3.SQLITE_IOERR and _is_full(path)):
         return StoreFull(f"no space left for {path}: free some; writes then work again")
-    if code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
+    rubbish = str(error).startswith(("Could not decode", "no such"))  # … text, … table or column
+    if rubbish or code in {sqlite3.SQLITE_CORRUPT, sqlite3.SQLITE_NOTADB}:
         return broken(path, str(error))
     if code in {sqlite3.SQLITE_BUSY, sqlite3.SQLITE_LOCKED}:
-        return StoreFailed(f"{path} is locked by another program, such as the sqlite3 shell")
+        return StoreFailed(
+            f"{path} is locked by another program, such as the sqlite3 shell: end that one first"
+        )
     if code == sqlite3.SQLITE_READONLY:
-        return StoreFailed(f"{path} cannot be written: it, or its file system, is read-only")
+        return StoreFailed(
+            f"{path} cannot be written, it or its file system is read-only: make it writable, or"
+            " choose another place"
+        )
     return StoreFailed(f"{path}: {error}")
 
 

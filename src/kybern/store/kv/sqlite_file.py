@@ -4,12 +4,13 @@ In:   committed events to append; revisions to forget.
 Out:  what is current, when it is opened.
 By:   `sqlite`, in the writer's thread. `sqlite_reader` reads the past.
 
-Format 1. One table, to which each write appends a row: its revision, the key, the revision that
-created the object, the revision it replaces (0: none), when it expires (0: never), a checksum,
-and the JSON (NULL: deleted). A row is superseded by the row that names it as `previous`; so what
-can be forgotten is found without an index of keys, and a write touches one end of one tree.
-`compacted` says up to where superseded rows are gone; rows after it are all there, so the current
-revision is the last row's, or that.
+Format 2. One table, to which each write appends a row: its revision, the key, the revision that
+created the object, the revision it replaces (0: none), when it expires (0: never), a checksum of
+all that, and the JSON (NULL: deleted). A row is superseded by the row that names it as `previous`;
+so what can be forgotten is found without an index of keys, and a write touches one end of one
+tree. `compacted` says up to where superseded rows are gone, `kept` how many rows are left up to
+there; rows after it are all there, so the current revision is the last row's, or that. A row that
+damage has changed or hidden is noticed when the file is opened.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from __future__ import annotations
 import contextlib
 import os
 import sqlite3
+import struct
 from typing import TYPE_CHECKING, NamedTuple
 from zlib import crc32
 
@@ -30,7 +32,7 @@ if TYPE_CHECKING:
 
     from kybern.store.interface import Event
 
-FORMAT = 1
+FORMAT = 2
 
 # An old page keeps what is still current on it, down to a third of it: the smaller, the less waste.
 _PAGE_BYTES = 4096
@@ -51,7 +53,8 @@ _SCHEMA = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE log (revision INTEGER PRIMARY KEY, key TEXT NOT NULL, created INTEGER NOT NULL,"
     " previous INTEGER NOT NULL, expires REAL NOT NULL, crc INTEGER NOT NULL, value BLOB)",
-    f"INSERT INTO meta VALUES ('format', {FORMAT}), ('compacted', {FIRST_REVISION})",  # noqa: S608
+    "INSERT INTO meta VALUES"  # noqa: S608
+    f" ('format', {FORMAT}), ('compacted', {FIRST_REVISION}), ('kept', 0)",
 )
 _INSERTS = [
     "INSERT INTO log VALUES " + ", ".join(["(?, ?, ?, ?, ?, ?, ?)"] * rows)  # noqa: S608
@@ -66,6 +69,9 @@ DELETE FROM log WHERE revision IN
 RETURNING length(value)
 """
 _FORGET_DELETED = "DELETE FROM log WHERE revision > ? AND revision <= ? AND value IS NULL"
+
+_KEPT = "UPDATE meta SET value = value + ? WHERE name = 'kept'"
+_HEAD = struct.Struct("<qqqd?")
 
 
 class Loaded(NamedTuple):
@@ -96,24 +102,30 @@ class File:
     def load(self) -> Loaded:
         """Read and check everything, and return what is current."""
         current: dict[str, Entry] = {}
-        superseded = 0
+        superseded = kept = 0
         with explained(self._path):
             compacted = self._number("SELECT value FROM meta WHERE name = 'compacted'")
             last = compacted
-            for revision, key, created, previous, expires, crc, value in self._db.execute(
-                _EVERYTHING
-            ):
+            for row in self._db.execute(_EVERYTHING):
+                revision, key, created, previous, expires, crc, value = row
+                if checksum(revision, key, created, previous, expires, value) != crc:
+                    raise broken(self._path, f"revision {revision} has a wrong checksum")
                 replaced = current.pop(key, None)
                 if replaced is not None:
                     superseded += replaced.size
                     if replaced.revision != previous:
                         raise broken(self._path, f"revision {revision} follows on nothing")
                 if value is not None:
-                    if checksum(value, revision) != crc:
-                        raise broken(self._path, f"revision {revision} has a wrong checksum")
                     current[key] = entry = Entry(key, revision, created, value, expires)
                     entry.prepare()
-                last = max(last, revision)
+                if revision <= compacted:
+                    kept += 1
+                    continue
+                last += 1
+                if revision != last:
+                    raise broken(self._path, f"revision {last} is missing")
+            if kept != self._number("SELECT value FROM meta WHERE name = 'kept'"):
+                raise broken(self._path, f"some of what was written by {compacted} is missing")
         return Loaded(current, last, compacted, superseded)
 
     def append(self, events: Sequence[Event]) -> None:
@@ -136,8 +148,9 @@ class File:
         """Forget what was superseded by `after` < r <= `upto`; return how many bytes that was."""
         with explained(self._path), self._not_urgent(), self._transaction() as db:
             gone = db.execute(_FORGET_SUPERSEDED, (after, upto)).fetchall()
-            db.execute(_FORGET_DELETED, (after, upto))
+            deleted = db.execute(_FORGET_DELETED, (after, upto)).rowcount
             db.execute("UPDATE meta SET value = ? WHERE name = 'compacted'", (upto,))
+            db.execute(_KEPT, (upto - after - len(gone) - deleted,))
         return sum(size or 0 for (size,) in gone)
 
     def shrink(self, pages: int) -> bool:
@@ -184,11 +197,30 @@ class File:
         elif not {"meta", "log"} <= tables:
             raise broken(self._path, "it was made by another program")
         found = self._number("SELECT value FROM meta WHERE name = 'format'")
+        if found == 1:
+            found = self._upgrade()
         if found != FORMAT:
             raise StoreFailed(
                 f"{self._path} has format {found}, this program knows format {FORMAT}: use the"
                 " version of Kybern that wrote it"
             )
+
+    def _upgrade(self) -> int:
+        """Make format 2 of format 1, whose checksums were of values only."""
+        with self._transaction() as db:
+            rows = []
+            for row in db.execute(_EVERYTHING):
+                revision, key, created, previous, expires, crc, value = row
+                if value is not None and crc32(value, revision & 0xFFFFFFFF) != crc:
+                    raise broken(self._path, f"revision {revision} has a wrong checksum")
+                rows.append((checksum(revision, key, created, previous, expires, value), revision))
+            db.executemany("UPDATE log SET crc = ? WHERE revision = ?", rows)
+            db.execute("UPDATE meta SET value = 2 WHERE name = 'format'")
+            db.execute(
+                "INSERT INTO meta SELECT 'kept', count(*) FROM log WHERE revision <="
+                " (SELECT value FROM meta WHERE name = 'compacted')"
+            )
+        return 2
 
     def _number(self, statement: str) -> int:
         row = self._db.execute(statement).fetchone()
@@ -221,9 +253,15 @@ class File:
             raise
 
 
-def checksum(value: bytes, revision: int) -> int:
-    """Return the checksum of a row; the revision is in it, so that rows cannot be mixed up."""
-    return crc32(value, revision & 0xFFFFFFFF)
+def checksum(
+    revision: int, key: str, created: int, previous: int, expires: float, value: bytes | None
+) -> int:
+    """Return the checksum of a row; -1 for what cannot be one."""
+    try:
+        head = _HEAD.pack(revision, created, previous, expires, value is None)
+        return crc32(value or b"", crc32(key.encode(), crc32(head)))
+    except (AttributeError, TypeError, struct.error):  # damage has made other types of them
+        return -1
 
 
 def _values(events: Sequence[Event]) -> list[int | str | float | bytes | None]:
@@ -234,6 +272,6 @@ def _values(events: Sequence[Event]) -> list[int | str | float | bytes | None]:
         replaces = 0 if previous is None else previous.revision
         # `held` is `data` still: nobody else has seen the entry yet.
         value = None if event.type == DELETED else entry.held
-        crc = 0 if value is None else checksum(value, revision)
-        values += (revision, entry.key, entry.created, replaces, entry.expires, crc, value)
+        row = (revision, entry.key, entry.created, replaces, entry.expires)
+        values += (*row, checksum(*row, value), value)
     return values

@@ -8,7 +8,7 @@ By:   `sqlite`, in a thread for reading.
 from __future__ import annotations
 
 import sqlite3
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kybern.store.interface import ADDED, DELETED, MODIFIED, Compacted, Entry, Event
 from kybern.store.kv.interface import Page
@@ -19,11 +19,11 @@ from kybern.store.kv.sqlite_file import checksum
 if TYPE_CHECKING:
     from pathlib import Path
 
-    Row = tuple[int, str, int, int, float, int, bytes | None, float, int, bytes]
+    Row = tuple[int, str, int, int, float, int, bytes | None, int, float, int, bytes]
 
 _PAST = """
 SELECT log.revision, log.key, log.created, log.previous, log.expires, log.crc, log.value,
-       old.expires, old.crc, old.value
+       old.previous, old.expires, old.crc, old.value
 FROM log LEFT JOIN log AS old ON old.revision = log.previous
 WHERE log.revision > ? AND log.revision <= ? AND log.key >= ? AND (log.key < ? OR ? = '')
 ORDER BY log.revision LIMIT ?
@@ -73,20 +73,20 @@ class Reader:
             self._db = None
 
     def _event(self, row: Row) -> Event:
-        revision, key, created, previous, expires, crc, value, old_expires, old_crc, old_value = row
+        revision, key, created, previous, expires, crc, value = row[:7]
+        self._check(crc, revision, key, created, previous, expires, value)
         before = None
         if previous:
-            before = self._entry(key, previous, created, old_value, old_expires, old_crc)
+            old_previous, old_expires, old_crc, old_value = row[7:]
+            self._check(old_crc, previous, key, created, old_previous, old_expires, old_value)
+            before = Entry(key, previous, created, old_value, old_expires)
         if value is not None:
-            entry = self._entry(key, revision, created, value, expires, crc)
+            entry = Entry(key, revision, created, value, expires)
             return Event(ADDED if before is None else MODIFIED, entry, before)
         if before is None:
             raise broken(self._path, f"revision {revision} deletes nothing")
         return Event(DELETED, Entry(key, revision, created, before.held), before)
 
-    def _entry(
-        self, key: str, revision: int, created: int, value: bytes, expires: float, crc: int
-    ) -> Entry:
-        if value is None or checksum(value, revision) != crc:
+    def _check(self, crc: int, revision: int, *row: Any) -> None:
+        if checksum(revision, *row) != crc:
             raise broken(self._path, f"revision {revision} is missing or has a wrong checksum")
-        return Entry(key, revision, created, value, expires)
