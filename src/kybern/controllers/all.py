@@ -17,6 +17,7 @@ from kybern.controllers.clusterrole_aggregation.controller import (
 from kybern.controllers.csrapproving.controller import CsrApprovingController
 from kybern.controllers.csrcleaner.controller import CsrCleanerController
 from kybern.controllers.csrsigning.controller import CsrSigningController
+from kybern.controllers.daemonset.controller import DaemonSetController
 from kybern.controllers.deployment.controller import DeploymentController
 from kybern.controllers.endpoints.controller import EndpointsController
 from kybern.controllers.endpointslice.controller import EndpointSliceController
@@ -29,6 +30,7 @@ from kybern.controllers.podgc.controller import PodGarbageCollector
 from kybern.controllers.pvcprotection.controller import PvcProtectionController
 from kybern.controllers.pvprotection.controller import PvProtectionController
 from kybern.controllers.replicaset.controller import ReplicaSetController
+from kybern.controllers.resourcequota.controller import ResourceQuotaController
 from kybern.controllers.root_ca.controller import RootCaController
 from kybern.controllers.runtime.host import Descriptor
 from kybern.controllers.serviceaccount.controller import ServiceAccountController
@@ -71,6 +73,13 @@ ALL: tuple[Descriptor, ...] = (
         component="replicaset-controller",
         make=ReplicaSetController,
         aliases=("replicaset",),
+    ),
+    Descriptor(
+        "daemonset-controller",
+        account="daemon-set-controller",
+        component="daemonset-controller",
+        make=DaemonSetController,
+        aliases=("daemonset",),
     ),
     Descriptor(
         "statefulset-controller",
@@ -120,6 +129,13 @@ ALL: tuple[Descriptor, ...] = (
         component="taint-eviction-controller",
         make=TaintEvictionController,
         aliases=("taint-eviction",),
+    ),
+    Descriptor(
+        "resourcequota-controller",
+        account="resourcequota-controller",
+        component="resourcequota-controller",
+        make=ResourceQuotaController,
+        aliases=("resourcequota",),
     ),
     Descriptor(
         "pod-garbage-collector-controller",

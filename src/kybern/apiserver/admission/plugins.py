@@ -17,6 +17,7 @@ from kybern.apiserver.admission.limit_ranger import LimitRanger
 from kybern.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from kybern.apiserver.admission.node_restriction import NodeRestriction
 from kybern.apiserver.admission.priority import Priority
+from kybern.apiserver.admission.resource_quota import ResourceQuotas
 from kybern.apiserver.admission.runtime_class import RuntimeClass
 from kybern.apiserver.admission.service_account import ServiceAccount
 from kybern.apiserver.admission.storage_protection import StorageProtection
@@ -41,4 +42,5 @@ PLUGINS: tuple[Callable[[Services], Any], ...] = (
     CertificateApproval,  # who may say yes to a certificate
     CertificateSigning,  # who may issue it
     DefaultIngressClass,  # for ingresses that name none
+    ResourceQuotas,  # what a namespace may use in all
 )

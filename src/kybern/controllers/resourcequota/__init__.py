@@ -1,0 +1,1 @@
+"""The controller that counts what quotas limit."""
