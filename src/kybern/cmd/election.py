@@ -1,26 +1,34 @@
 """Lead, or wait until the one who leads is gone: for programs of which several may run.
 
-In:   `--leader-elect` and its times.
+In:   `--leader-elect` and its times; or an Election.
 Out:  the work is done by one of them at a time.
-By:   the entry points of scheduler and controller manager.
+By:   the entry points of scheduler and controller manager; the control plane's components.
 """
 
 from __future__ import annotations
 
+import fcntl
 import os
 import uuid
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from kybern.client.leases import Election, Elector, LostLease
 from kybern.cmd.flags import duration
 from kybern.cmd.process import Fatal
+from kybern.lib import logs
 
 if TYPE_CHECKING:
     from argparse import Namespace
     from collections.abc import Awaitable, Callable
+    from pathlib import Path
 
     from kybern.client.rest import Client
     from kybern.cmd.flags import Parser
+
+log = logs.get("election")
+
+_held: list[IO[str]] = []
+"""Files that stay locked for as long as this process lives."""
 
 
 def add_flags(parser: Parser, lease: str) -> None:
@@ -67,7 +75,7 @@ async def lead(args: Namespace, client: Client, work: Callable[[], Awaitable[Non
         return
     election = Election(
         name=args.leader_elect_resource_name,
-        identity=f"{os.uname().nodename}_{uuid.uuid4()}",
+        identity=_new_identity(),
         namespace=args.leader_elect_resource_namespace,
         duration=args.leader_elect_lease_duration,
         renew=args.leader_elect_renew_deadline,
@@ -80,3 +88,45 @@ async def lead(args: Namespace, client: Client, work: Callable[[], Awaitable[Non
             f"the lease {election.namespace}/{election.name} could not be renewed within "
             f"{election.renew:g} s, so somebody else may lead now: start this program again."
         ) from None
+
+
+async def take_turns(
+    client: Client, election: Election, work: Callable[[], Awaitable[None]]
+) -> None:
+    """Do the work whenever we lead, for ever."""
+    while True:
+        try:
+            await Elector(client, election).run(work)
+        except LostLease:
+            log.warning(
+                "somebody else may lead now: waiting for the next turn", lease=election.name
+            )
+        else:
+            return
+
+
+def own_identity(path: Path) -> str:
+    """Return the identity of whoever works in a directory, the same after every start.
+
+    Who is killed and started again so takes its lease up where it left it, and nobody waits for it
+    to run out. That is safe because the file stays locked while its owner lives: a second process
+    gets an identity of its own.
+    """
+    file = path.open("a+", encoding="utf-8")
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        file.close()
+        return _new_identity()
+    _held.append(file)
+    file.seek(0)
+    identity = file.read()
+    if not identity:
+        identity = _new_identity()
+        file.write(identity)
+        file.flush()
+    return identity
+
+
+def _new_identity() -> str:
+    return f"{os.uname().nodename}_{uuid.uuid4()}"

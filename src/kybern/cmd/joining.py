@@ -45,7 +45,7 @@ async def ensure(client: Client, settings: Settings) -> None:
     for obj in _rights():
         with contextlib.suppress(AlreadyExists):
             await client.create(obj)
-    facts = {name: str(getattr(settings, name, "")) for name in Facts._fields}
+    facts = {name: str(getattr(settings, name)) for name in Facts._fields}
     metadata = ObjectMeta(name=CONFIG, namespace=CONFIG_NAMESPACE)
     try:
         await client.create(ConfigMap(metadata=metadata, data=facts))

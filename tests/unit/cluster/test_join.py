@@ -1,12 +1,10 @@
 """A machine joins a cluster that runs in this process, over TLS."""
 
 import asyncio
-import base64
 import socket
 
 import pytest
 
-from kybern.api.certificates.v1 import CertificateSigningRequest as Csr
 from kybern.api.core.v1 import Node, Secret
 from kybern.api.meta.v1 import ObjectMeta
 from kybern.client.config import load_kubeconfig
@@ -51,32 +49,11 @@ class World:
                     break
                 except Unreachable:
                     await asyncio.sleep(0.02)
-            signing = asyncio.create_task(self.sign(admin))
-            try:
-                return await story(admin)
-            finally:
-                signing.cancel()
-                await asyncio.wait([signing])
+            return await story(admin)
         finally:
             await admin.transport.close()
             serving.cancel()
             await asyncio.wait([serving])
-
-    async def sign(self, admin):
-        """Sign what machines ask for: bootstrap tokens' requests at once, others once approved."""
-        pair = pki.KeyPair(self.authority, (self.home.pki / "ca.key").read_bytes())
-        async for event in admin.watch(Csr, initial_events=True):
-            csr = event.object
-            client = csr.spec.signerName == join.CLIENT_SIGNER
-            if event.type == "BOOKMARK" or csr.status.certificate:
-                continue
-            if client or any(c.type == "Approved" for c in csr.status.conditions or ()):
-                certificate = pki.sign_request(
-                    pair, base64.b64decode(csr.spec.request), now=SYSTEM.now(),
-                    lifetime=365 * pki.DAY, server=not client, client=client,
-                )  # fmt: skip
-                csr.status.certificate = base64.b64encode(certificate).decode()
-                await admin.update_status(csr)
 
     async def join(self, token, ca_hash="", name="worker"):
         return await join.join_node(
@@ -99,6 +76,7 @@ def test_a_machine_becomes_a_node_and_holds_only_what_is_its_own(world, live):
         facts = await world.join(join_tokens.text(secret))
         assert facts.service_cidr == world.settings.service_cidr
         assert facts.dns_ip == world.settings.dns_ip
+        assert facts.cluster_cidr == world.settings.cluster_cidr
         subject, _, _ = pki.parse_certificate((world.there.pki / "kubelet-client.crt").read_bytes())
         assert (subject.common_name, subject.organizations) == (
             "system:node:worker", ("system:nodes",)
