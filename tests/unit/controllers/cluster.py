@@ -34,6 +34,7 @@ from kybern.client.mutations import MutationDetector
 from kybern.client.rest import Client
 from kybern.client.transport import MASTER, Identity, service_account
 from kybern.controllers.all import ALL
+from kybern.controllers.daemonset.placement import target_of
 from kybern.controllers.runtime.host import ControllersConfig, Host
 from kybern.controllers.runtime.reconcile import Key
 from kybern.lib.clock import VirtualClock, rfc3339
@@ -186,7 +187,8 @@ class Nodes:
                 await asyncio.sleep(self.delay)
                 await client.delete(Pod, name, namespace, uid=metadata.uid, grace=0)
             elif not pod.spec.nodeName:
-                target = ObjectReference(kind="Node", name=f"node-{sum(name.encode()) % 3}")
+                wanted = target_of(pod) or f"node-{sum(name.encode()) % 3}"
+                target = ObjectReference(kind="Node", name=wanted)
                 binding = Binding(metadata=ObjectMeta(name=name), target=target)
                 await client.create_subresource(Pod, name, namespace, "binding", binding)
             elif pod.status.phase != "Running":

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kybern.api.scheme import SCHEME, Kind
 from kybern.apiserver.registry.apiregistration import services as api_services
+from kybern.apiserver.registry.apps.daemon_sets import DaemonSetStrategy
 from kybern.apiserver.registry.apps.deployments import DeploymentStrategy
 from kybern.apiserver.registry.authentication import reviews as who
 from kybern.apiserver.registry.authentication.token_request import issue
@@ -67,6 +68,7 @@ STRATEGIES: dict[tuple[str, str], Callable[[Kind, Rules], Strategy]] = {
     ("", "ReplicationController"): ReplicationControllerStrategy,
     ("", "Service"): ServiceStrategy,
     ("apiregistration.k8s.io", "APIService"): api_services.ServiceStrategy,
+    ("apps", "DaemonSet"): DaemonSetStrategy,
     ("apps", "Deployment"): DeploymentStrategy,
     ("batch", "Job"): JobStrategy,
     ("events.k8s.io", "Event"): events.EventStrategy,
