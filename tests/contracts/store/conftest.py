@@ -3,17 +3,23 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 import uvloop
+from tests.contracts.store.etcd_fixture import etcd
 
+from kybern.store.encryption.ciphers import AesGcm
+from kybern.store.encryption.engine import EncryptingEngine
+from kybern.store.encryption.rules import Resource, Rules
+from kybern.store.kv.etcd.engine import EtcdEngine
 from kybern.store.kv.memory import MemoryEngine
 from kybern.store.kv.sqlite import SqliteEngine
 from kybern.store.objects import Store
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable
+    from collections.abc import Awaitable, Callable, Iterator
     from pathlib import Path
 
     from kybern.store.kv.interface import Engine
@@ -30,13 +36,10 @@ class Contract(Protocol):
 
 
 class _Contract:
-    def __init__(self, name: str, path: Path) -> None:
-        kind, _, self._loop = name.partition("-")
-        self.persistent = kind == "sqlite"
-        self._path = path / "store.db"
-
-    async def _open(self) -> Engine:
-        return await SqliteEngine.open(self._path) if self.persistent else MemoryEngine()
+    def __init__(self, open_: Callable[[], Awaitable[Engine]], name: str) -> None:
+        self.persistent = name.startswith("sqlite")
+        self._open = open_
+        self._factory = None if name == "sqlite" else uvloop.new_event_loop
 
     def engine(self, body: Callable[[Any], Awaitable[None]]) -> None:
         async def main() -> None:
@@ -47,8 +50,7 @@ class _Contract:
             finally:
                 await engine.close()
 
-        factory = uvloop.new_event_loop if self._loop else None
-        with asyncio.Runner(loop_factory=factory) as runner:
+        with asyncio.Runner(loop_factory=self._factory) as runner:
             runner.run(main())
 
     def store(self, body: Callable[[Store], Awaitable[None]]) -> None:
@@ -60,12 +62,33 @@ class _Contract:
         self.engine(with_store)
 
 
-@pytest.fixture(params=["memory", "sqlite", "sqlite-uvloop"])
-def contract(request: pytest.FixtureRequest, tmp_path: Path) -> Contract:
-    return _Contract(request.param, tmp_path)
+@contextlib.contextmanager
+def _contract(name: str, path: Path) -> Iterator[Contract]:
+    """Make an engine's contract; each test has an etcd of its own, which counts from 1."""
+    if name == "etcd":
+        with etcd() as members:
+            yield _Contract(lambda: EtcdEngine.open(members.address, inside="/"), name)
+        return
+
+    async def open_() -> Engine:
+        if name == "memory":
+            return MemoryEngine()
+        if name == "encrypted":
+            everything = Rules({Resource("*", "*"): (AesGcm("key", bytes(32)),)})
+            return EncryptingEngine(MemoryEngine(), everything)
+        return await SqliteEngine.open(path / "store.db")
+
+    yield _Contract(open_, name)
 
 
-@pytest.fixture(params=["sqlite"])
-def persistent(request: pytest.FixtureRequest, tmp_path: Path) -> Contract:
+@pytest.fixture(params=["memory", "encrypted", "sqlite", "sqlite-uvloop", "etcd"])
+def contract(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Contract]:
+    with _contract(request.param, tmp_path) as contract:
+        yield contract
+
+
+@pytest.fixture(params=["sqlite", "etcd"])
+def persistent(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Contract]:
     """Only the engines that survive; calling it again opens the same data."""
-    return _Contract(request.param, tmp_path)
+    with _contract(request.param, tmp_path) as contract:
+        yield contract
