@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 
 MAPS = "/api/v1/namespaces/default/configmaps"
 TOKEN = "a-token-for-faults"
+FULL = "no space left"  # a promise that nothing was written
 
 
 class ApiServer:
@@ -150,6 +151,8 @@ class ApiClient:
             else:
                 self._seen[key] = known  # so that stubborn clients, too, are among them
         else:
+            if status == 500 and FULL in tree["message"]:
+                self._recorder.answered(operation, Outcome.NEVER)
             _expect(status, tree, 201 if method == "POST" else 200)
             revision = 0 if method == "DELETE" else self._remember(key, tree)
             self._recorder.answered(operation, Outcome.DONE, revision=revision)

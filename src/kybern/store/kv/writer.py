@@ -9,7 +9,7 @@ next one. A flush of the disk then pays for many writes, and a single one does n
 company.
 
 When a batch fails, the writes planned after it may build on it. They carry the number of failures
-they knew of (`epoch`): those of an older epoch are refused too.
+they knew of (`epoch`): those of an older epoch are refused too, for the same reason.
 """
 
 from __future__ import annotations
@@ -75,6 +75,7 @@ class Writer:
         self._bell: SimpleQueue[bool] = SimpleQueue()
         self._rung = False
         self._epoch = 0
+        self._failure = StoreFailed("nothing failed yet")
         # A daemon: what was not answered may be lost, and a program that ends must not hang.
         self._thread = threading.Thread(target=self._run, name="store-writer", daemon=True)
         self._thread.start()
@@ -133,14 +134,14 @@ class Writer:
 
     def _commit(self, writes: list[Write]) -> None:
         if writes[0].epoch != self._epoch:
-            error = StoreFailed("a write that this one was to follow has failed")
-            self._tell(self._outcome.failed, writes, error, False)
+            self._tell(self._outcome.failed, writes, self._failure, False)
             return
         try:
             self._append([write.event for write in writes])
         except Exception as failure:  # noqa: BLE001  # whatever it is, the waiting must be told
             self._epoch += 1
-            self._tell(self._outcome.failed, writes, _as_store_failed(failure), True)
+            self._failure = _as_store_failed(failure)
+            self._tell(self._outcome.failed, writes, self._failure, True)
         else:
             self._tell(self._outcome.committed, writes)
 

@@ -105,7 +105,7 @@ def test_a_failure_takes_along_what_was_planned_on_top(live):
                 await first
             third = writer.write(event(2), 1)  # planned after
             disk.gate.release()
-            with pytest.raises(StoreFailed, match="has failed"):
+            with pytest.raises(StoreFull, match="no space"):
                 await second
             await third
             assert outcomes.told == [
