@@ -30,6 +30,8 @@ snapshots = typer.Typer(
 )
 app.add_typer(images)
 app.add_typer(snapshots)
+stores = typer.Typer(name="store", help="Work on stores.", no_args_is_help=True)
+app.add_typer(stores)
 
 DataDir = Annotated[
     Path | None,
@@ -148,6 +150,21 @@ def snapshot_restore(
     from kybern.cli.verbs.snapshot import restore
 
     restore(_directory(data_dir), file, context.obj)
+
+
+@stores.command("migrate")
+def store_migrate(
+    context: typer.Context,
+    source: Annotated[str, typer.Argument(metavar="FROM", help="sqlite:PATH or etcd://…")],
+    target: Annotated[str, typer.Argument(metavar="TO", help="The same; empty.")],
+) -> None:
+    """Copy a store to another medium; nobody may write to either meanwhile.
+
+    What was interrupted goes on where it was when you run it again.
+    """
+    from kybern.cli.verbs.store import migrate
+
+    migrate(source, target, context.obj)
 
 
 def version(show: bool) -> None:

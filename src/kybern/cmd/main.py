@@ -35,7 +35,7 @@ def main() -> None:
     from kybern.cli.deeds import Deeds
     from kybern.cli.main import main as command_line
 
-    command_line(Deeds(load_image, save_snapshot, restore_snapshot))
+    command_line(Deeds(load_image, save_snapshot, restore_snapshot, migrate_store))
 
 
 def load_image(directory: Directory, path: Path) -> list[str]:
@@ -57,6 +57,13 @@ def restore_snapshot(directory: Directory, path: Path, report: Report) -> Restor
     from kybern.cmd.snapshots import restore
 
     return restore(directory, path, report)
+
+
+def migrate_store(source: str, target: str, report: Report) -> tuple[int, int]:
+    """Copy a store to another medium."""
+    from kybern.cmd.migration import run
+
+    return run(source, target, report)
 
 
 if __name__ == "__main__":

@@ -72,6 +72,7 @@ def save(
             # It is not in use, and worth nothing until it is complete.
             db.execute("PRAGMA journal_mode = OFF")
             db.execute("PRAGMA synchronous = OFF")
+            sqlite_archive.check_format(db, source)
             sqlite_archive.check(db, source)
             revision = sqlite_archive.latest(db)
             sqlite_archive.keep_current(db, revision)
@@ -99,6 +100,7 @@ def verify(path: Path) -> tuple[Manifest, dict[str, bytes]]:
     try:
         with sqlite_archive.opened(path, "immutable") as db:
             manifest, files = _described(db, path)
+            sqlite_archive.check_format(db, path)
             sqlite_archive.check(db, path)
             found = _sum(db, path)
             if (found.count, found.hex) != (manifest.objects, manifest.checksum):

@@ -29,10 +29,10 @@ def kybern(monkeypatch, capsys):
     def nothing(*_):
         return []
 
-    def run(*words, loader=nothing, saver=nothing, restorer=nothing):
+    def run(*words, loader=nothing, saver=nothing, restorer=nothing, migrator=nothing):
         monkeypatch.setattr(sys, "argv", ["kybern", *map(str, words)])
         try:
-            main(Deeds(load_image=loader, save_snapshot=saver, restore_snapshot=restorer))
+            main(Deeds(loader, saver, restorer, migrator))
         except SystemExit as end:
             code = end.code or 0
         else:

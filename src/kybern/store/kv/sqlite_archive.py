@@ -14,9 +14,9 @@ import os
 import sqlite3
 from typing import TYPE_CHECKING
 
-from kybern.store.interface import Entry
+from kybern.store.interface import Entry, StoreFailed
 from kybern.store.kv.sqlite_errors import broken, explained
-from kybern.store.kv.sqlite_file import checksum
+from kybern.store.kv.sqlite_file import FORMAT, MIGRATION, checksum
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -106,6 +106,23 @@ def keep_current(db: sqlite3.Connection, revision: int) -> None:
     db.execute("UPDATE meta SET value = (SELECT count(*) FROM log) WHERE name = 'kept'")
     db.execute("COMMIT")
     db.executescript("PRAGMA incremental_vacuum")
+
+
+def check_format(db: sqlite3.Connection, path: Path) -> None:
+    """Check that the file is a store of ours, as this program writes it.
+
+    Raises:
+        StoreFailed: it is something else, or of an older format.
+    """
+    tables = {name for (name,) in db.execute("SELECT name FROM sqlite_schema")}
+    if not {"meta", "log"} <= tables or MIGRATION in tables:
+        raise StoreFailed(f"{path} is not a complete store of Kybern's")
+    (found,) = db.execute("SELECT value FROM meta WHERE name = 'format'").fetchone()
+    if found != FORMAT:
+        raise StoreFailed(
+            f"{path} has format {found}, and {FORMAT} is needed: start this version of Kybern once"
+            " with it"
+        )
 
 
 def check(db: sqlite3.Connection, path: Path) -> None:

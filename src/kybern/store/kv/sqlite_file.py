@@ -33,6 +33,8 @@ if TYPE_CHECKING:
     from kybern.store.interface import Event
 
 FORMAT = 2
+MIGRATION = "migration"
+"""A table in a file that is becoming a copy of another store (`kybern.store.migrate_sqlite`)."""
 
 # An old page keeps what is still current on it, down to a third of it: the smaller, the less waste.
 _PAGE_BYTES = 4096
@@ -87,9 +89,10 @@ class Loaded(NamedTuple):
 class File:
     """An open file, for one thread. What goes wrong is raised as `StoreFailed`."""
 
-    def __init__(self, path: Path) -> None:
-        """Open the file, or make a new one."""
+    def __init__(self, path: Path, *, unfinished: bool = False) -> None:
+        """Open the file, or make a new one; an `unfinished` copy of a store only if asked to."""
         self._path = path
+        self._unfinished = unfinished
         with explained(path), contextlib.ExitStack() as undo:
             self._lock = FileLock(path)
             undo.callback(self._lock.release)
@@ -196,6 +199,11 @@ class File:
                     db.execute(statement)
         elif not {"meta", "log"} <= tables:
             raise broken(self._path, "it was made by another program")
+        if MIGRATION in tables and not self._unfinished:
+            raise StoreFailed(
+                f"{self._path} is to become a copy of another store, and is not yet: finish that"
+                " with `kybern store migrate`, or remove it"
+            )
         found = self._number("SELECT value FROM meta WHERE name = 'format'")
         if found == 1:
             found = self._upgrade()
