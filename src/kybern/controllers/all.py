@@ -19,6 +19,7 @@ from kybern.controllers.csrcleaner.controller import CsrCleanerController
 from kybern.controllers.csrsigning.controller import CsrSigningController
 from kybern.controllers.daemonset.controller import DaemonSetController
 from kybern.controllers.deployment.controller import DeploymentController
+from kybern.controllers.disruption.controller import DisruptionController
 from kybern.controllers.endpoints.controller import EndpointsController
 from kybern.controllers.endpointslice.controller import EndpointSliceController
 from kybern.controllers.endpointslicemirroring.controller import EndpointSliceMirroringController
@@ -30,6 +31,7 @@ from kybern.controllers.podgc.controller import PodGarbageCollector
 from kybern.controllers.pvcprotection.controller import PvcProtectionController
 from kybern.controllers.pvprotection.controller import PvProtectionController
 from kybern.controllers.replicaset.controller import ReplicaSetController
+from kybern.controllers.replicationcontroller.controller import ReplicationControllerController
 from kybern.controllers.resourcequota.controller import ResourceQuotaController
 from kybern.controllers.root_ca.controller import RootCaController
 from kybern.controllers.runtime.host import Descriptor
@@ -73,6 +75,13 @@ ALL: tuple[Descriptor, ...] = (
         component="replicaset-controller",
         make=ReplicaSetController,
         aliases=("replicaset",),
+    ),
+    Descriptor(
+        "replicationcontroller-controller",
+        account="replication-controller",
+        component="replication-controller",
+        make=ReplicationControllerController,
+        aliases=("replicationcontroller",),
     ),
     Descriptor(
         "daemonset-controller",
@@ -129,6 +138,13 @@ ALL: tuple[Descriptor, ...] = (
         component="taint-eviction-controller",
         make=TaintEvictionController,
         aliases=("taint-eviction",),
+    ),
+    Descriptor(
+        "disruption-controller",
+        account="disruption-controller",
+        component="controllermanager",
+        make=DisruptionController,
+        aliases=("disruption",),
     ),
     Descriptor(
         "resourcequota-controller",
