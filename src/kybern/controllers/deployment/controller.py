@@ -18,6 +18,7 @@ from kybern.controllers.deployment.plan import Plan, Resize, plan
 from kybern.controllers.deployment.revisions import REVISION, same_template
 from kybern.controllers.deployment.sizes import is_rolling
 from kybern.controllers.runtime.controller import Loop
+from kybern.controllers.runtime.dependents import Dependents
 from kybern.controllers.runtime.expectations import Expectations
 from kybern.controllers.runtime.ownership import (
     BY_CONTROLLER,
@@ -54,7 +55,10 @@ class DeploymentController:
             workers=ctx.config.workers,
         )
         self._deployments.on_change(lambda deployment: self._loop.add(key_of(deployment)))
-        self._replica_sets.on(add=self._set_seen, update=self._set_changed, delete=self._set_seen)
+        self._owned: Dependents[Deployment] = Dependents(
+            self._deployments, self._loop.add, _selector
+        )
+        self._owned.follow(self._replica_sets)
         self._pods.on(delete=self._pod_gone)
 
     async def run(self) -> None:
@@ -74,7 +78,7 @@ class DeploymentController:
             return DONE
         if not self._expected_status.satisfied(key) or not self._expected_sets.satisfied(key):
             return CAUGHT_UP
-        selector = selectors.from_struct(deployment.spec.selector)
+        selector = _selector(deployment)
         if selector.everything:
             await self._refuse_to_select_all(deployment)
             return DONE
@@ -207,45 +211,16 @@ class DeploymentController:
 
     # --- from events to keys -----------------------------------------------------------------
 
-    def _set_seen(self, replica_set: ReplicaSet) -> None:
-        if controller_of(replica_set) is not None:
-            self._enqueue_owner(replica_set)
-        elif replica_set.metadata.deletionTimestamp is None:
-            self._enqueue_selecting(replica_set)
-
-    def _set_changed(self, old: ReplicaSet, new: ReplicaSet) -> None:
-        before, after = controller_of(old), controller_of(new)
-        if before is not None and (after is None or after.uid != before.uid):
-            self._enqueue_owner(old)
-        if after is not None:
-            self._enqueue_owner(new)
-        elif before is not None or old.metadata.labels != new.metadata.labels:
-            self._enqueue_selecting(new)
-
-    def _enqueue_owner(self, replica_set: ReplicaSet) -> None:
-        owner = self._owner(replica_set)
-        if owner is not None:
-            self._loop.add(key_of(owner))
-
-    def _owner(self, replica_set: ReplicaSet) -> Deployment | None:
-        reference = controller_of(replica_set)
-        if reference is None or reference.kind != "Deployment":
-            return None
-        owner = self._deployments.get(replica_set.metadata.namespace or "", reference.name)
-        return owner if owner is not None and owner.metadata.uid == reference.uid else None
-
-    def _enqueue_selecting(self, replica_set: ReplicaSet) -> None:
-        for deployment in self._deployments.list(replica_set.metadata.namespace or ""):
-            selector = selectors.from_struct(deployment.spec.selector)
-            if not selector.everything and selector.matches(replica_set.metadata.labels):
-                self._loop.add(key_of(deployment))
-
     def _pod_gone(self, pod: Pod) -> None:
         """Recreate waits for the last old pod."""
         reference = controller_of(pod)
         if reference is None or reference.kind != "ReplicaSet":
             return
         replica_set = self._replica_sets.get(pod.metadata.namespace or "", reference.name)
-        owner = self._owner(replica_set) if replica_set is not None else None
+        owner = self._owned.owner(replica_set) if replica_set is not None else None
         if owner is not None and not is_rolling(owner):
             self._loop.add(key_of(owner))
+
+
+def _selector(deployment: Deployment) -> selectors.Selector:
+    return selectors.from_struct(deployment.spec.selector)

@@ -12,20 +12,24 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from kybern.api import codec
 from kybern.api.apps.v1 import ReplicaSetCondition, ReplicaSetStatus
 from kybern.api.core import pods as ask
 from kybern.api.core.v1 import Pod, PodSpec
 from kybern.api.meta.v1 import ObjectMeta
+from kybern.controllers.runtime.availability import available_in
 from kybern.controllers.runtime.ownership import reference_to
 from kybern.lib.clock import parse_rfc3339, rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from kybern.api.apps.v1 import ReplicaSet
+    from kybern.api.core.v1 import ReplicationController
+
+    Replicas = ReplicaSet | ReplicationController
 
 BURST = 500  # pods made or deleted in one go
 DELETION_COST = "controller.kubernetes.io/pod-deletion-cost"
@@ -57,20 +61,26 @@ class Status:
     check_after: float | None
 
 
-def plan(replica_set: ReplicaSet, pods: Sequence[Pod], related: Iterable[Pod], now: float) -> Plan:
+def plan(
+    replica_set: Replicas,
+    pods: Sequence[Pod],
+    related: Callable[[], Iterable[Pod]],
+    now: float,
+) -> Plan:
     """Decide what to do.
 
     Args:
         replica_set: what is wanted.
         pods: its active pods.
-        related: active pods of everything with the same owner, to spread deletions over nodes.
+        related: active pods of everything with the same owner, to spread deletions over nodes;
+            asked for only when some are to be deleted.
         now: the time.
     """
     surplus = len(pods) - _wanted(replica_set)
     if surplus < 0:
         return Plan(create=min(-surplus, BURST))
     if surplus > 0:
-        ranked = rank(pods, related, now) if surplus < len(pods) else list(pods)
+        ranked = rank(pods, related(), now) if surplus < len(pods) else list(pods)
         return Plan(delete=tuple(ranked[: min(surplus, BURST)]))
     return Plan()
 
@@ -96,7 +106,7 @@ def rank(pods: Iterable[Pod], related: Iterable[Pod], now: float) -> list[Pod]:
     return sorted(pods, key=loss)
 
 
-def new_pod(replica_set: ReplicaSet) -> Pod:
+def new_pod(replica_set: Replicas) -> Pod:
     """Return a pod as the template says; it shares parts of the template: encode, do not change."""
     template = replica_set.spec.template
     metadata = template.metadata if template is not None else ObjectMeta()
@@ -114,7 +124,7 @@ def new_pod(replica_set: ReplicaSet) -> Pod:
 
 
 def status(
-    replica_set: ReplicaSet, pods: Iterable[Pod], now: float, failure: Failure | None
+    replica_set: Replicas, pods: Iterable[Pod], now: float, failure: Failure | None
 ) -> Status:
     """Work out the status from all pods, those on their way out included."""
     patience = replica_set.spec.minReadySeconds or 0
@@ -122,8 +132,7 @@ def status(
     labels = ((template.metadata.labels if template is not None else None) or {}).items()
     active = [pod for pod in pods if ask.is_active(pod)]
     ready = [pod for pod in active if ask.is_ready(pod)]
-    waits = [available_in(pod, patience, now) for pod in ready]
-    pending = [wait for wait in waits if wait > 0]
+    pending = [wait for pod in ready if (wait := available_in(pod, patience, now))]
     leaving = sum(ask.is_terminating(pod) and not ask.is_terminal(pod) for pod in pods)
     return Status(
         ReplicaSetStatus(
@@ -142,30 +151,20 @@ def status(
     )
 
 
-def available_in(pod: Pod, patience: int, now: float) -> float:
-    """Return the seconds until a ready pod counts as available; 0 when it does."""
-    if not patience:
-        return 0.0
-    since = _ready_since(pod)
-    if since is None:
-        return float(patience)
-    return max(0.0, parse_rfc3339(since) + patience - now)
-
-
-def changed(replica_set: ReplicaSet, new: ReplicaSetStatus) -> bool:
+def changed(replica_set: Replicas, new: Any) -> bool:
     """Whether the status has to be written."""
     return not codec.equal(replica_set.status, new)
 
 
-def _wanted(replica_set: ReplicaSet) -> int:
+def _wanted(replica_set: Replicas) -> int:
     replicas = replica_set.spec.replicas
     return 1 if replicas is None else replicas
 
 
 def _conditions(
-    replica_set: ReplicaSet, failure: Failure | None, now: float
+    replica_set: Replicas, failure: Failure | None, now: float
 ) -> list[ReplicaSetCondition] | None:
-    conditions = list(replica_set.status.conditions or ())
+    conditions: list[Any] = list(replica_set.status.conditions or ())
     existing = next((c for c in conditions if c.type == REPLICA_FAILURE), None)
     if failure is not None and existing is None:
         conditions.append(

@@ -85,7 +85,7 @@ def pod(
 )
 def test_how_many(wanted, have, create, delete):
     pods = [pod(f"p{n}") for n in range(have)]
-    steps = plan(replica_set(wanted), pods, pods, NOW)
+    steps = plan(replica_set(wanted), pods, lambda: pods, NOW)
     assert (steps.create, len(steps.delete)) == (create, delete)
 
 
