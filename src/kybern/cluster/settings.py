@@ -42,6 +42,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         cluster_domain: suffix of all names.
         dns_ip: ClusterIP of DNS.
         dns_port: port of the node at which our DNS server listens.
+        lease_duration: seconds after which other control planes take over from a silent one. One
+            less than upstream's, so that they have taken over within its fifteen.
         kubelet_port: port of the kubelet's server.
         bridge: network device of the pods.
         nft_table: name of the table with the proxy's rules.
@@ -68,6 +70,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     dns_ip: str = "10.96.0.10"
     dns_port: int = 10053
     kubelet_port: int = 10250
+    lease_duration: float = 14.0
     bridge: str = "kybern0"
     nft_table: str = "kybern"
 
@@ -91,6 +94,10 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if self.nodes > 1 and (self.control_plane_only or self.runtime_endpoint):
             problems.append(
                 "--nodes goes with neither --control-plane-only nor --runtime-endpoint: each node "
+        if not 1 <= self.lease_duration <= 3600:
+            problems.append(
+                f"--leader-elect-lease-duration {self.lease_duration:g}s cannot be: use 1s to 1h."
+            )
                 "has a container runtime of its own."
             )
         return problems

@@ -107,6 +107,7 @@ def api_config(directory: Directory, settings: Settings) -> Config:
         kubelet_key=pki / "apiserver-kubelet-client.key",
         kubelet_ca=pki / "ca.crt",
     )
+        server_lease=settings.lease_duration,
 
 
 async def _listen(server: ApiServer, settings: Settings, context: ssl.SSLContext) -> Server:
