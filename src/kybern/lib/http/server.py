@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 SWEEP = 15.0
 LAST_BYTES = 0.5  # seconds for what was written last to leave the machine
+HANDSHAKE = 60.0  # seconds: a thousand clients at once keep a small machine busy for some of them
 
 
 class Server:
@@ -60,7 +61,7 @@ class Server:
         sock: socket.socket | None,
     ) -> None:
         """Start accepting connections."""
-        options = {"ssl_handshake_timeout": 10.0, "ssl_shutdown_timeout": 2.0} if ssl else {}
+        options = {"ssl_handshake_timeout": HANDSHAKE, "ssl_shutdown_timeout": 2.0} if ssl else {}
         where = {"sock": sock} if sock is not None else {"host": host, "port": port}
         self._listener = await self.loop.create_server(  # type: ignore[call-overload]
             lambda: Connection(self), backlog=4096, ssl=ssl, **where, **options
