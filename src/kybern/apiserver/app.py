@@ -33,6 +33,7 @@ from kybern.apiserver.filters.authentication import Authentication
 from kybern.apiserver.filters.authorization import Authorization
 from kybern.apiserver.filters.deadline import Deadline
 from kybern.apiserver.filters.flow_control import FlowControl
+from kybern.apiserver.filters.freshness import Freshness
 from kybern.apiserver.filters.impersonation import Impersonation
 from kybern.apiserver.filters.panics import Panics
 from kybern.apiserver.filters.request_info import RequestInfo
@@ -55,6 +56,7 @@ FILTERS = (
     Panics,  # a bug becomes a 500 Status, never a dropped connection
     RequestInfo,  # verb, resource, namespace, name, subresource
     Deadline,  # short requests get a deadline, watches do not
+    Freshness,  # see what other API servers have written
     Authentication,  # who                                            → ctx.user
     Audit,  # from here on, someone writes it down
     Impersonation,  # whom they ask to be                            → ctx.user
@@ -169,7 +171,7 @@ class ApiServer:
         self.health.add("poststarthook/rbac/bootstrap-roles", self._start_problem, ("readyz",))
 
     def _store_problem(self) -> str:
-        return "" if self.services.store.revision else "the store has no revision"
+        return str(self.services.store.problem())
 
     def _start_problem(self) -> str:
         return "" if self._started else "not finished"

@@ -7,11 +7,13 @@ By:   `cli/verbs/up.py` writes it, every program in `cmd/` reads it.
 
 import ipaddress
 import os
+import re
 from pathlib import Path
 
 import msgspec
 
 NODES_MAX = 64
+STORE = re.compile(r"sqlite|memory|etcd://[^\s/?#]+:[0-9]+/?(\?[^\s#]*)?")
 
 
 class SettingsError(Exception):
@@ -25,7 +27,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         data_dir: where everything lives.
         slot: which of the machine's non-overlapping networks this cluster has; see `slots.py`.
         port: TCP port of the API server.
-        store: `sqlite` or `memory`.
+        store: `sqlite`, `memory` or the URL of an etcd; see `store/kv/etcd/address.py`.
+        encryption_provider_config: file that says what is encrypted in the store; "" for nothing.
         token: static bearer token of a `system:masters` user; "" for none.
         control_plane_only: no kubelet, proxy, DNS and containerd.
         runtime_endpoint: socket of a CRI runtime that is not ours; "" for our own containerd.
@@ -39,11 +42,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         api_server: URL of an API server elsewhere, for a directory that holds only a node.
         netns: name of the network namespace the node lives in; "" for this machine's own.
         node_monitor_grace: seconds of silence after which a node counts as lost.
+        lease_duration: seconds after which other control planes take over from a silent one. One
+            less than upstream's, so that they have taken over within its fifteen.
         cluster_domain: suffix of all names.
         dns_ip: ClusterIP of DNS.
         dns_port: port of the node at which our DNS server listens.
-        lease_duration: seconds after which other control planes take over from a silent one. One
-            less than upstream's, so that they have taken over within its fifteen.
         kubelet_port: port of the kubelet's server.
         bridge: network device of the pods.
         nft_table: name of the table with the proxy's rules.
@@ -53,6 +56,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     slot: int = 0
     port: int = 6443
     store: str = "sqlite"
+    encryption_provider_config: str = ""
     token: str = ""
     control_plane_only: bool = False
     runtime_endpoint: str = ""
@@ -66,11 +70,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_server: str = ""
     netns: str = ""
     node_monitor_grace: float = 50.0
+    lease_duration: float = 14.0
     cluster_domain: str = "cluster.local"
     dns_ip: str = "10.96.0.10"
     dns_port: int = 10053
     kubelet_port: int = 10250
-    lease_duration: float = 14.0
     bridge: str = "kybern0"
     nft_table: str = "kybern"
 
@@ -79,13 +83,21 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         problems = []
         if not 1 <= self.port <= 65535:
             problems.append(f"--port {self.port} is not a port: use a number from 1 to 65535.")
-        if self.store not in ("sqlite", "memory"):
+        if not STORE.fullmatch(self.store):
             problems.append(
-                f"--store {self.store} is not supported yet: use sqlite (a file in the data "
-                "directory, the default) or memory."
+                f"--store {self.store} cannot be: use sqlite (a file in the data directory, the "
+                "default), etcd://HOST:PORT,HOST:PORT or memory."
+            )
+        if self.encryption_provider_config and not os.path.isfile(self.encryption_provider_config):
+            problems.append(
+                f"--encryption-provider-config {self.encryption_provider_config} is not a file."
             )
         if self.token and (len(self.token) < 8 or not self.token.isprintable()):
             problems.append("--token is too weak: use at least 8 printable characters.")
+        if not 1 <= self.lease_duration <= 3600:
+            problems.append(
+                f"--leader-elect-lease-duration {self.lease_duration:g}s cannot be: use 1s to 1h."
+            )
         if not 1 <= self.nodes <= NODES_MAX:
             problems.append(
                 f"--nodes {self.nodes} cannot be: 1 to {NODES_MAX} nodes fit on a machine, and "
@@ -94,10 +106,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         if self.nodes > 1 and (self.control_plane_only or self.runtime_endpoint):
             problems.append(
                 "--nodes goes with neither --control-plane-only nor --runtime-endpoint: each node "
-        if not 1 <= self.lease_duration <= 3600:
-            problems.append(
-                f"--leader-elect-lease-duration {self.lease_duration:g}s cannot be: use 1s to 1h."
-            )
                 "has a container runtime of its own."
             )
         return problems
