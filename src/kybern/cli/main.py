@@ -44,6 +44,11 @@ def _directory(path: Path | None) -> directory.Directory:
     return directory.Directory(Path(chosen).absolute())
 
 
+def _absolute(path: str | None) -> str | None:
+    """Return a path that means the same in another directory."""
+    return path and os.path.abspath(path)
+
+
 @app.command()
 def up(
     data_dir: DataDir = None,
@@ -65,6 +70,12 @@ def up(
     token: Annotated[
         str | None, typer.Option(help="A static bearer token of system:masters, for scripts.")
     ] = None,
+    encryption_provider_config: Annotated[
+        str | None,
+        typer.Option(
+            metavar="FILE", help='Encrypt what this EncryptionConfiguration says; "" for nothing.'
+        ),
+    ] = None,
     nodes: Annotated[
         int | None, typer.Option(help="Nodes on this machine, each in its own network.  [1]")
     ] = None,
@@ -82,6 +93,7 @@ def up(
     request = Request(
         port=port, store=store, control_plane_only=control_plane_only,
         runtime_endpoint=runtime_endpoint, token=token, nodes=nodes, foreground=foreground,
+        encryption_provider_config=_absolute(encryption_provider_config),
     )  # fmt: skip
     run(_directory(data_dir), request)
 

@@ -11,7 +11,7 @@ import asyncio
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from kybern.cmd import flags
+from kybern.cmd import encryption, flags
 from kybern.cmd.process import Fatal, run
 from kybern.lib import logs
 
@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from kybern.apiserver.config import Config
+    from kybern.store.encryption.rules import Rules
     from kybern.store.objects import Store
 
 log = logs.get("apiserver")
@@ -68,6 +69,14 @@ def _add_serving(parser: flags.Parser) -> None:
         metavar="URL",
     )
     parser.refuse("--etcd-servers", NO_ETCD)
+    option(
+        "--encryption-provider-config", "what is encrypted in the store, and how", type=flags.file
+    )
+    parser.switch(
+        "--encryption-provider-config-automatic-reload",
+        "read that file again when it changes",
+        default=False,
+    )
     option("--bind-address", "where to listen; everywhere by default", type=flags.address)
     option("--secure-port", "the port to listen on", type=flags.port, default=6443)
     option("--advertise-address", "what the kubernetes Service leads to", type=flags.address)
@@ -208,7 +217,7 @@ async def apiserver(args: Namespace) -> None:
     flags.configure_logs(args)
     config = config_of(args)
     context = tls(args, config)
-    store = await open_store(args.store)
+    store = await open_store(args.store, encryption.rules(args.encryption_provider_config))
     try:
         try:
             server = ApiServer(config, store, SYSTEM)
@@ -216,7 +225,9 @@ async def apiserver(args: Namespace) -> None:
             raise Fatal(f"the credentials cannot be used: {error}.") from None
         async with Tasks("apiserver", clock=SYSTEM) as tasks:
             tasks.spawn_forever(store.run, "store")
-            await server.start()
+            if args.encryption_provider_config_automatic_reload:
+                encryption.follow(args.encryption_provider_config, store, tasks)
+            await encryption.start(server)
             try:
                 listener = await serve(server.app, config.bind_address, config.port, ssl=context)
             except OSError as error:
@@ -233,7 +244,7 @@ async def apiserver(args: Namespace) -> None:
         await store.close()
 
 
-async def open_store(path: Path | None) -> Store:
+async def open_store(path: Path | None, rules: Rules | None = None) -> Store:
     """Open a file, or a store in memory when there is no path.
 
     Raises:
@@ -247,12 +258,12 @@ async def open_store(path: Path | None) -> Store:
         from kybern.store.kv import mvcc
         from kybern.store.kv.memory import MemoryEngine
 
-        return Store(MemoryEngine(mvcc.beyond(SYSTEM.now())), SYSTEM)
+        return Store(MemoryEngine(mvcc.beyond(SYSTEM.now())), SYSTEM, encryption=rules)
     from kybern.store.kv.sqlite import SqliteEngine
 
     try:
         path.parent.mkdir(parents=True, exist_ok=True)
-        return Store(await SqliteEngine.open(path), SYSTEM)
+        return Store(await SqliteEngine.open(path), SYSTEM, encryption=rules)
     except StoreError as error:
         raise Fatal(str(error)) from None
     except OSError as error:

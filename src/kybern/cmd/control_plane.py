@@ -18,6 +18,7 @@ from kybern.apiserver.app import ApiServer
 from kybern.apiserver.config import Config
 from kybern.cluster import settings as settings_file
 from kybern.cluster.directory import Directory
+from kybern.cmd import encryption
 from kybern.cmd.process import Fatal, run
 from kybern.lib import logs
 from kybern.lib.clock import SYSTEM
@@ -59,7 +60,8 @@ async def control_plane(directory: Directory, settings: Settings) -> None:
     try:
         async with Tasks("control plane", clock=SYSTEM) as tasks:
             tasks.spawn_forever(store.run, "store")
-            await server.start()
+            encryption.follow(settings.encryption_provider_config, store, tasks)
+            await encryption.start(server)
             listener = await _listen(server, settings, context)
             tasks.spawn_forever(server.run, "apiserver")
             log.info("serving", port=listener.port)
@@ -78,15 +80,16 @@ async def control_plane(directory: Directory, settings: Settings) -> None:
 
 async def open_store(directory: Directory, settings: Settings) -> Store:
     """Open the store that the settings name."""
+    rules = encryption.rules(settings.encryption_provider_config)
     if settings.store == "memory":
         from kybern.store.kv import mvcc
         from kybern.store.kv.memory import MemoryEngine
 
-        return Store(MemoryEngine(mvcc.beyond(SYSTEM.now())), SYSTEM)
+        return Store(MemoryEngine(mvcc.beyond(SYSTEM.now())), SYSTEM, encryption=rules)
     from kybern.store.kv.sqlite import SqliteEngine
 
     try:
-        return Store(await SqliteEngine.open(directory.store), SYSTEM)
+        return Store(await SqliteEngine.open(directory.store), SYSTEM, encryption=rules)
     except StoreError as error:
         raise Fatal(str(error)) from None
 

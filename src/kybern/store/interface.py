@@ -82,6 +82,11 @@ class Entry(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):
         return len(self.held) - len(f'"resourceVersion":"{self.revision}",')
 
     @property
+    def weight(self) -> int:
+        """How many bytes are held."""
+        return len(self.held)
+
+    @property
     def wire(self) -> bytes:
         """The JSON as clients get it, with `"resourceVersion":"<revision>"` in its metadata.
 
@@ -116,6 +121,11 @@ class Entry(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):
         try:
             held, self.spliced = wire.with_revision(self.held, self.revision)
         except ValueError as error:
+            if self.held.startswith(b"k8s:enc:"):
+                raise Corrupt(
+                    f"{self.key} is encrypted: name the file with its key to"
+                    " --encryption-provider-config"
+                ) from None
             raise Corrupt(
                 f"{self.key} is not a JSON object ({error}): delete that key, or restore the"
                 " store from a copy"

@@ -20,6 +20,7 @@ from itertools import islice
 from typing import TYPE_CHECKING, Any
 
 from kybern.lib.clock import SYSTEM, Clock
+from kybern.store.encryption.engine import EncryptingEngine
 from kybern.store.interface import (
     ADDED,
     MODIFIED,
@@ -39,6 +40,7 @@ from kybern.store.watcher import BUFFER, Watcher
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
+    from kybern.store.encryption.rules import Rules
     from kybern.store.interface import Event
     from kybern.store.kv.interface import Engine, Snapshot
     from kybern.store.watch_cache import Attributes
@@ -60,13 +62,16 @@ class Store:
         window: Window | None = None,
         *,
         compact_every: float = KEEP_SECONDS,
+        encryption: Rules | None = None,
     ) -> None:
         """Read everything from an open engine, and be its listener from now on.
 
         The past is forgotten every `compact_every` seconds, up to where it was the time before;
-        0 leaves that to somebody else.
+        0 leaves that to somebody else. With `encryption` the medium gets to see only what these
+        rules make of the values.
         """
-        self._engine = engine
+        self._sealing = EncryptingEngine(engine, encryption) if encryption is not None else None
+        self._engine = engine = self._sealing or engine
         self._clock = clock
         self._window = window or Window()
         self._collections: dict[str, Collection] = {}
@@ -74,7 +79,7 @@ class Store:
         snapshot = engine.attach(self._apply, self._replace)
         self._entries = {entry.key: entry for entry in snapshot.entries}
         self._keys = SortedKeys(self._entries)
-        self._live = sum(len(entry.held) for entry in snapshot.entries)
+        self._live = sum(entry.weight for entry in snapshot.entries)
         self._upkeep = Upkeep(engine, clock, snapshot.entries, compact_every)
 
     @property
@@ -227,6 +232,17 @@ class Store:
                 self._entries[key].derive = attributes
         return collection
 
+    # --- at rest ---------------------------------------------------------------------------
+
+    def encrypt(self, rules: Rules) -> None:
+        """Write by other rules from now on; only for a store that was made with some."""
+        assert self._sealing is not None
+        self._sealing.rules = rules
+
+    def stale(self, key: str) -> bool:
+        """Say whether an object is worth writing though it is unchanged: its form is an old one."""
+        return self._sealing is not None and self._sealing.stale(key)
+
     # --- by itself -------------------------------------------------------------------------
 
     async def run(self) -> None:
@@ -290,14 +306,14 @@ class Store:
             key = entry.key
             before = entries.get(key)
             if before is not None:
-                live -= len(before.held)
+                live -= before.weight
             if event.type == ADDED:
                 entries[key] = entry
                 keys.add(key)
-                live += len(entry.held)
+                live += entry.weight
             elif event.type == MODIFIED:
                 entries[key] = entry
-                live += len(entry.held)
+                live += entry.weight
             else:
                 del entries[key]
                 keys.remove(key)
@@ -322,7 +338,7 @@ class Store:
         """Begin anew from what is current: what happened on the way there cannot be had."""
         self._entries = {entry.key: entry for entry in snapshot.entries}
         self._keys = SortedKeys(self._entries)
-        self._live = sum(len(entry.held) for entry in snapshot.entries)
+        self._live = sum(entry.weight for entry in snapshot.entries)
         for prefix, collection in tuple(self._collections.items()):
             collection.forget(snapshot.revision)
             self.collection(prefix, collection.attributes)

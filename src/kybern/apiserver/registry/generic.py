@@ -217,11 +217,11 @@ async def _store_update(
 ) -> Written:
     remove = strategy.finished(new, old)
     data = resource.encode(new)
-    if not remove and data == entry.data:
+    store = ctx.services.store
+    if not remove and data == entry.data and not store.stale(entry.key):
         return Written(entry)
     if ctx.dry_run:
         return Written(_unstored(entry, data))
-    store = ctx.services.store
     if not remove:
         return Written(await store.update(entry.key, data, entry, strategy.ttl))
     # The last finalizer went: the object goes with it, and the answer shows it as it was.

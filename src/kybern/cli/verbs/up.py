@@ -53,13 +53,17 @@ class Request:
     control_plane_only: bool | None = None
     runtime_endpoint: str | None = None
     token: str | None = None
+    encryption_provider_config: str | None = None
     nodes: int | None = None
     foreground: bool = False
 
     @property
     def said(self) -> dict[str, Any]:
         """The settings that were said."""
-        names = ("port", "store", "control_plane_only", "runtime_endpoint", "token", "nodes")
+        names = (
+            "port", "store", "control_plane_only", "runtime_endpoint", "token", "nodes",
+            "encryption_provider_config",
+        )  # fmt: skip
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
 
