@@ -109,8 +109,8 @@ def api_config(directory: Directory, settings: Settings) -> Config:
         kubelet_certificate=pki / "apiserver-kubelet-client.crt",
         kubelet_key=pki / "apiserver-kubelet-client.key",
         kubelet_ca=pki / "ca.crt",
-    )
         server_lease=settings.lease_duration,
+    )
 
 
 async def _listen(server: ApiServer, settings: Settings, context: ssl.SSLContext) -> Server:
