@@ -28,8 +28,10 @@ images = typer.Typer(name="image", help="Put images into the nodes.", no_args_is
 snapshots = typer.Typer(
     name="snapshot", help="Save the cluster in a file, and bring it back.", no_args_is_help=True
 )
+tokens = typer.Typer(name="token", help="Let machines join the cluster.", no_args_is_help=True)
 app.add_typer(images)
 app.add_typer(snapshots)
+app.add_typer(tokens)
 stores = typer.Typer(name="store", help="Work on stores.", no_args_is_help=True)
 app.add_typer(stores)
 
@@ -95,6 +97,39 @@ def up(
         runtime_endpoint=runtime_endpoint, token=token, nodes=nodes, foreground=foreground,
         encryption_provider_config=_absolute(encryption_provider_config),
     )  # fmt: skip
+    run(_directory(data_dir), request)
+
+
+@app.command()
+def server(
+    data_dir: DataDir = None,
+    join: Annotated[
+        str, typer.Option(metavar="URL", help="Be one more control plane of the cluster there.")
+    ] = "",
+    token: Annotated[str, typer.Option(help="From `kybern token create --server`.")] = "",
+    ca_hash: Annotated[
+        str, typer.Option(metavar="HASH", help="sha256:… of the cluster's authority.")
+    ] = "",
+    port: Annotated[int | None, typer.Option(help="Port of the API server.  [6443]")] = None,
+    store: Annotated[
+        str | None, typer.Option(help="Where the data is, as for `up`; not with --join.")
+    ] = None,
+    lease_duration: Annotated[
+        str,
+        typer.Option(
+            "--leader-elect-lease-duration",
+            metavar="TIME",
+            help="How long the others wait for a silent control plane.  [14s]",
+        ),
+    ] = "",
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Stay, log to the terminal, stop on Ctrl-C.")
+    ] = False,
+) -> None:
+    """Start a control plane without a node: the first, or one more over the same etcd."""
+    from kybern.cli.verbs.server import Request, run
+
+    request = Request(join.rstrip("/"), token, ca_hash, port, store, lease_duration, foreground)
     run(_directory(data_dir), request)
 
 
@@ -177,6 +212,50 @@ def store_migrate(
     from kybern.cli.verbs.store import migrate
 
     migrate(source, target, context.obj)
+
+
+@tokens.command("create")
+def token_create(
+    token: Annotated[str, typer.Argument(metavar="[TOKEN]", help="Invented if left out.")] = "",
+    data_dir: DataDir = None,
+    ttl: Annotated[
+        str | None,
+        typer.Option(metavar="TIME", help="How long it is good, 0 for ever.  [24h; servers: 2h]"),
+    ] = None,
+    description: Annotated[str, typer.Option(help="What it is for.")] = "",
+    server: Annotated[
+        bool, typer.Option("--server", help="For one more control plane, not for nodes.")
+    ] = False,
+    print_join_command: Annotated[
+        bool, typer.Option("--print-join-command", help="Print what to type on the machine.")
+    ] = False,
+) -> None:
+    """Make a token with which machines may join."""
+    from kybern.cli.verbs.token import create
+
+    create(
+        _directory(data_dir), token, ttl=ttl or ("2h" if server else "24h"),
+        description=description, server=server, command=print_join_command,
+    )  # fmt: skip
+
+
+@tokens.command("list")
+def token_list(data_dir: DataDir = None) -> None:
+    """Show the tokens there are."""
+    from kybern.cli.verbs.token import listing
+
+    listing(_directory(data_dir))
+
+
+@tokens.command("delete")
+def token_delete(
+    token: Annotated[str, typer.Argument(metavar="TOKEN", help="Whole, or its first part.")],
+    data_dir: DataDir = None,
+) -> None:
+    """Delete a token; machines that joined with it stay."""
+    from kybern.cli.verbs.token import delete
+
+    delete(_directory(data_dir), token)
 
 
 def version(show: bool) -> None:

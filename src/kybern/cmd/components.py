@@ -64,7 +64,7 @@ class Components:
                 ("kube-controller-manager", CONTROLLER_MANAGER, self._lead_controllers),
                 ("kube-scheduler", SCHEDULER, self._lead_scheduler),
             ):
-                self._take_turns(tasks, Election(name, identity), user, work)
+                self._take_turns(tasks, self._election(name, identity), user, work)
         else:
             self._keep_objects(informers, tasks)
             tasks.spawn_forever(self._host(informers).run, "controllers")
@@ -73,6 +73,10 @@ class Components:
             own = self._client(MASTER, "kybern")
             node_role.keep(own, informers, tasks, self._settings.node_name)
             tasks.spawn_forever(lambda: cluster_dns.ensure(own, self._settings), "dns")
+
+    def _election(self, name: str, identity: str) -> Election:
+        lease = self._settings.lease_duration
+        return Election(name, identity, duration=lease, renew=lease * 5 / 7, retry=lease / 7)
 
     def _take_turns(
         self, tasks: Tasks, wanted: Election, user: Identity, work: Callable[[], Awaitable[None]]

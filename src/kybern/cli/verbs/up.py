@@ -52,6 +52,7 @@ class Request:
     store: str | None = None
     control_plane_only: bool | None = None
     runtime_endpoint: str | None = None
+    lease_duration: float | None = None
     token: str | None = None
     encryption_provider_config: str | None = None
     nodes: int | None = None
@@ -62,7 +63,7 @@ class Request:
         """The settings that were said."""
         names = (
             "port", "store", "control_plane_only", "runtime_endpoint", "token", "nodes",
-            "encryption_provider_config",
+            "lease_duration", "encryption_provider_config",
         )  # fmt: skip
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
