@@ -42,6 +42,7 @@ from kybern.apiserver.health import Health
 from kybern.apiserver.registry.all import registry
 from kybern.apiserver.registry.core.allocation import Allocators
 from kybern.apiserver.registry.identity import Identities, PooledRandom
+from kybern.apiserver.usage.serve import UsageApi
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,6 +98,7 @@ class ApiServer:
         services.nodes = Kubelets(config, store)
         services.allocators = Allocators(config.service_cidr, config.node_ports, rng)
         services.admission = chain(services)
+        services.computed = UsageApi(services).computed()
         self._started = False
         self.health = Health()
         self._add_checks()

@@ -127,6 +127,7 @@ class Services:
     nodes: Any  # handlers.node_connection.Nodes: the way to kubelets
     paths: dict[str, Handler]  # documents outside the resources, by exact path
     prefixes: list[tuple[str, Handler]]  # the same by prefix; the first that fits answers
+    computed: dict[tuple[str, str, str], Handler]  # resources that are not stored, by path
 
 
 class RequestContext:

@@ -17,6 +17,7 @@ from kybern.apiserver.accept import JSON
 from kybern.apiserver.answers import NO_CACHE, json_response, text_response
 from kybern.apiserver.discovery import AGGREGATED, Discovery, served
 from kybern.apiserver.openapi import OpenApi
+from kybern.apiserver.usage.serve import KINDS as USAGE
 from kybern.lib.http.messages import Response
 from kybern.lib.metrics import REGISTRY
 
@@ -141,7 +142,7 @@ class Documents:
 
     def _documents(self) -> Discovery:
         if self._discovery is None:
-            kinds = [served(kind) for kind in self._services.resources.kinds()]
+            kinds = [served(kind) for kind in (*self._services.resources.kinds(), *USAGE)]
             self._discovery = Discovery(kinds, self._address)
         return self._discovery
 

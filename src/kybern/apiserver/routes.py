@@ -48,6 +48,9 @@ async def dispatch(ctx: RequestContext) -> Answer:
         return await _document(ctx)
     resource: Resource | None = ctx.resource
     if resource is None or resource.namespaced is not bool(ctx.namespace):
+        computed = ctx.services.computed.get((ctx.group, ctx.version, ctx.plural))
+        if computed is not None and not ctx.subresource:
+            return await computed(ctx)
         problem = _misplaced(ctx, resource)
         if problem is not None:
             return problem
