@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING
 
-from kybern.cli import api
+from kybern.cli import api, control_planes
 from kybern.cli.loading import settings_of
 from kybern.cluster import fleet, processes
 from kybern.lib.clock import SYSTEM
@@ -32,7 +32,8 @@ def run(directory: Directory) -> int:
         rows += _processes(*(further or (0, [])), suffix=f" {index}")
     health = _health(directory, chosen)
     server = ("API server", chosen.server, "ready" if not health else health[0])
-    sys.stdout.write(_table(rows) + "\n" + _table([server, *_nodes(directory, chosen)]))
+    further = [*control_planes.rows(directory, chosen), *_nodes(directory, chosen)]
+    sys.stdout.write(_table(rows) + "\n" + _table([server, *further]))
     return 0 if well and not health else 1
 
 
