@@ -32,8 +32,8 @@ def run(directory: Directory) -> int:
         rows += _processes(*(further or (0, [])), suffix=f" {index}")
     health = _health(directory, chosen)
     server = ("API server", chosen.server, "ready" if not health else health[0])
-    further = [*control_planes.rows(directory, chosen), *_nodes(directory, chosen)]
-    sys.stdout.write(_table(rows) + "\n" + _table([server, *further]))
+    places = [*control_planes.rows(directory, chosen), *_nodes(directory, chosen)]
+    sys.stdout.write(_table(rows) + "\n" + _table([server, *places]))
     return 0 if well and not health else 1
 
 
