@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import asyncio
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, cast
 
 from kybern.cmd import encryption, flags
 from kybern.cmd.process import Fatal, run
@@ -20,14 +20,14 @@ if TYPE_CHECKING:
     from argparse import Namespace
 
     from kybern.apiserver.config import Config
-    from kybern.store.encryption.rules import Rules
-    from kybern.store.objects import Store
+    from kybern.cmd.stores import Place
 
 log = logs.get("apiserver")
 
 CERTIFICATES = Path("/var/run/kubernetes")  # upstream's place
 MODES = {"Node", "RBAC"}
-NO_ETCD = "keep the data in a file with --store sqlite:///PATH, or nowhere with --store memory"
+JSON = "application/json"
+UNSAID = object()
 
 
 def main() -> None:
@@ -39,6 +39,7 @@ def main() -> None:
 def parse(words: list[str] | None = None) -> Namespace:
     """Read the flags; they are checked as far as that is possible without doing anything."""
     parser = flags.Parser("apiserver", "Serve the Kubernetes API.")
+    _add_store(parser)
     _add_serving(parser)
     _add_identities(parser)
     _add_policy(parser)
@@ -46,6 +47,7 @@ def parse(words: list[str] | None = None) -> Namespace:
     for one, other in (
         ("tls_cert_file", "tls_private_key_file"),
         ("kubelet_client_certificate", "kubelet_client_key"),
+        ("etcd_certfile", "etcd_keyfile"),
     ):
         if bool(getattr(args, one)) != bool(getattr(args, other)):
             names = " and ".join(f"--{name.replace('_', '-')}" for name in (one, other))
@@ -56,19 +58,61 @@ def parse(words: list[str] | None = None) -> Namespace:
         parser.error("--authorization-mode can only be Node,RBAC")
     if not args.secure_port:
         parser.error("--secure-port cannot be 0: an API server has to listen")
+    try:
+        args.store = _place(args)
+    except ValueError as error:
+        parser.error(str(error))
     return args
+
+
+def _add_store(parser: flags.Parser) -> None:
+    option = parser.option
+    option(
+        "--store",
+        "where the data is: sqlite:///PATH, etcd://HOST:PORT,... or memory",
+        type=_store,
+        default=UNSAID,
+        metavar="URL",
+    )
+    parser.listing("--etcd-servers", "the same for etcd, as upstream says it", metavar="URL,…")
+    option("--etcd-cafile", "who signs the certificates of etcd", type=flags.file)
+    option("--etcd-certfile", "the certificate that is shown to etcd", type=flags.file)
+    option("--etcd-keyfile", "its key", type=flags.file)
+    option("--etcd-prefix", "what all keys in etcd begin with", default="/registry")
+    option(
+        "--etcd-compaction-interval",
+        "how often the past is forgotten, up to the time before; 0 leaves that to others",
+        type=flags.duration,
+        default=300.0,
+    )
+    option("--storage-media-type", f"only {JSON}", type=flags.among(JSON), default=JSON)
+
+
+def _place(args: Namespace) -> Place:
+    """Return where the data is.
+
+    Raises:
+        ValueError: it is not said, or said wrongly.
+    """
+    if not args.etcd_servers:
+        if args.store is UNSAID:
+            raise ValueError("say where the data is, with --store or --etcd-servers")
+        return cast("Place", args.store)
+    if args.store is not UNSAID:
+        raise ValueError("--store and --etcd-servers exclude each other")
+    from kybern.store.kv.etcd.address import of_servers
+
+    return of_servers(
+        args.etcd_servers,
+        cafile=args.etcd_cafile,
+        certfile=args.etcd_certfile,
+        keyfile=args.etcd_keyfile,
+        prefix=f"/{args.etcd_prefix.strip('/')}",
+    )
 
 
 def _add_serving(parser: flags.Parser) -> None:
     option = parser.option
-    option(
-        "--store",
-        "where the data is: sqlite:///PATH or memory",
-        type=_store,
-        required=True,
-        metavar="URL",
-    )
-    parser.refuse("--etcd-servers", NO_ETCD)
     option(
         "--encryption-provider-config", "what is encrypted in the store, and how", type=flags.file
     )
@@ -152,16 +196,13 @@ def _plugins() -> tuple[str, ...]:
     return tuple(plugin.__name__ for plugin in PLUGINS)
 
 
-def _store(text: str) -> Path | None:
-    """Read `sqlite:///PATH` as a path, and `memory` as None."""
-    if text in ("memory", "memory://"):
-        return None
-    scheme, colon, path = text.partition("://")
-    if scheme == "sqlite" and colon and path:
-        return Path(path)
-    if scheme in ("etcd", "http", "https"):
-        raise flags.wrong(f"etcd is not supported yet: {NO_ETCD}")
-    raise flags.wrong(f"{text!r} is neither sqlite:///PATH nor memory")
+def _store(text: str) -> Place:
+    from kybern.cmd.stores import place
+
+    try:
+        return place(text)
+    except ValueError as error:
+        raise flags.wrong(str(error)) from None
 
 
 def config_of(args: Namespace) -> Config:
@@ -210,6 +251,7 @@ async def apiserver(args: Namespace) -> None:
     """Serve until cancelled."""
     from kybern.apiserver.app import ApiServer
     from kybern.cmd.serving import cannot_listen
+    from kybern.cmd.stores import open_store
     from kybern.lib.clock import SYSTEM
     from kybern.lib.http.server import serve
     from kybern.lib.tasks import Tasks
@@ -217,7 +259,8 @@ async def apiserver(args: Namespace) -> None:
     flags.configure_logs(args)
     config = config_of(args)
     context = tls(args, config)
-    store = await open_store(args.store, encryption.rules(args.encryption_provider_config))
+    rules = encryption.rules(args.encryption_provider_config)
+    store = await open_store(args.store, rules, compact_every=args.etcd_compaction_interval)
     try:
         try:
             server = ApiServer(config, store, SYSTEM)
@@ -242,32 +285,6 @@ async def apiserver(args: Namespace) -> None:
                 await server.close()
     finally:
         await store.close()
-
-
-async def open_store(path: Path | None, rules: Rules | None = None) -> Store:
-    """Open a file, or a store in memory when there is no path.
-
-    Raises:
-        Fatal: it cannot be opened.
-    """
-    from kybern.lib.clock import SYSTEM
-    from kybern.store.interface import StoreError
-    from kybern.store.objects import Store
-
-    if path is None:
-        from kybern.store.kv import mvcc
-        from kybern.store.kv.memory import MemoryEngine
-
-        return Store(MemoryEngine(mvcc.beyond(SYSTEM.now())), SYSTEM, encryption=rules)
-    from kybern.store.kv.sqlite import SqliteEngine
-
-    try:
-        path.parent.mkdir(parents=True, exist_ok=True)
-        return Store(await SqliteEngine.open(path), SYSTEM, encryption=rules)
-    except StoreError as error:
-        raise Fatal(str(error)) from None
-    except OSError as error:
-        raise Fatal(f"cannot write to {path.parent}: {error.strerror}.") from None
 
 
 def tls(args: Namespace, config: Config) -> ssl.SSLContext:

@@ -18,7 +18,7 @@ from kybern.apiserver.app import ApiServer
 from kybern.apiserver.config import Config
 from kybern.cluster import settings as settings_file
 from kybern.cluster.directory import Directory
-from kybern.cmd import encryption
+from kybern.cmd import encryption, stores
 from kybern.cmd.process import Fatal, run
 from kybern.lib import logs
 from kybern.lib.clock import SYSTEM
@@ -26,7 +26,6 @@ from kybern.lib.http.server import serve
 from kybern.lib.tasks import Tasks
 from kybern.lib.tls import server_context
 from kybern.store.interface import StoreError
-from kybern.store.objects import Store
 
 if TYPE_CHECKING:
     import ssl
@@ -51,7 +50,8 @@ def main() -> None:
 
 async def control_plane(directory: Directory, settings: Settings) -> None:
     """Serve the API first, then start what depends on it."""
-    store = await open_store(directory, settings)
+    rules = encryption.rules(settings.encryption_provider_config)
+    store = await stores.open_store(place_of(directory, settings), rules)
     server = ApiServer(api_config(directory, settings), store, SYSTEM)
     pki = directory.pki
     context = server_context(
@@ -78,20 +78,18 @@ async def control_plane(directory: Directory, settings: Settings) -> None:
         await store.close()
 
 
-async def open_store(directory: Directory, settings: Settings) -> Store:
-    """Open the store that the settings name."""
-    rules = encryption.rules(settings.encryption_provider_config)
-    if settings.store == "memory":
-        from kybern.store.kv import mvcc
-        from kybern.store.kv.memory import MemoryEngine
+def place_of(directory: Directory, settings: Settings) -> stores.Place:
+    """Return where the settings say the data is.
 
-        return Store(MemoryEngine(mvcc.beyond(SYSTEM.now())), SYSTEM, encryption=rules)
-    from kybern.store.kv.sqlite import SqliteEngine
-
+    Raises:
+        Fatal: they name an etcd in a way that cannot be.
+    """
+    if settings.store == "sqlite":
+        return directory.store
     try:
-        return Store(await SqliteEngine.open(directory.store), SYSTEM, encryption=rules)
-    except StoreError as error:
-        raise Fatal(str(error)) from None
+        return stores.place(settings.store)
+    except ValueError as error:
+        raise Fatal(f"{error}.") from None
 
 
 def api_config(directory: Directory, settings: Settings) -> Config:

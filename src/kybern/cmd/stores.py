@@ -45,13 +45,15 @@ def place(text: str) -> Place:
 async def open_store(
     where: Place, rules: Rules | None = None, *, compact_every: float = KEEP_SECONDS
 ) -> Store:
-    """Open it; `rules` say what is encrypted there.
+    """Open it; `rules` say what is encrypted there, `compact_every` is for etcd.
 
     Raises:
         Fatal: it cannot be opened.
     """
     try:
         engine = await _open(where)
+        if not engine.shared:
+            compact_every = KEEP_SECONDS
         return Store(engine, SYSTEM, compact_every=compact_every, encryption=rules)
     except StoreError as error:
         raise Fatal(str(error)) from None

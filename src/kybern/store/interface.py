@@ -39,6 +39,9 @@ ADDED: Literal["ADDED"] = "ADDED"
 MODIFIED: Literal["MODIFIED"] = "MODIFIED"
 DELETED: Literal["DELETED"] = "DELETED"
 
+PROTOBUF = b"k8s\0"
+"""What values begin with that upstream has stored in the form which is its default."""
+
 FIRST_REVISION = 1
 """The revision of a store in which nothing was ever written, unless it takes the place of another;
 the first write is one more."""
@@ -121,19 +124,25 @@ class Entry(msgspec.Struct, gc=False, eq=False, repr_omit_defaults=True):
         try:
             held, self.spliced = wire.with_revision(self.held, self.revision)
         except ValueError as error:
-            if self.held.startswith(b"k8s:enc:"):
-                raise Corrupt(
-                    f"{self.key} is encrypted: name the file with its key to"
-                    " --encryption-provider-config"
-                ) from None
-            raise Corrupt(
-                f"{self.key} is not a JSON object ({error}): delete that key, or restore the"
-                " store from a copy"
-            ) from error
+            raise not_json(self.key, self.held, str(error)) from None
         self.held = held
 
     def __repr__(self) -> str:
         return f"Entry({self.key!r}, revision={self.revision}, created={self.created})"
+
+
+def not_json(key: str, held: bytes, why: str) -> "Corrupt":
+    """Return what to say of a value that is not the JSON of an object."""
+    text = f"{key} is not a JSON object ({why}): delete that key, or restore the store from a copy"
+    if held.startswith(b"k8s:enc:"):
+        text = f"{key} is encrypted: name the file with its key to --encryption-provider-config"
+    elif held.startswith(PROTOBUF):
+        text = (
+            f"{key} is stored as protobuf, which is not supported: run the API server that wrote it"
+            " with --storage-media-type=application/json and let it write every object again, for"
+            " instance with `kubectl get ... -o yaml | kubectl replace -f -`"
+        )
+    return Corrupt(text)
 
 
 class Event(msgspec.Struct, gc=False, eq=False):

@@ -1,12 +1,15 @@
 """From the flags of each component to its settings."""
 
+from pathlib import Path
+
 import pytest
 
 from kybern.cmd import apiserver, controller_manager, dns, kubelet, proxy, scheduler
 from kybern.cmd.process import Fatal
 from kybern.dns.forward import Server
-from kybern.dns.listen import Address
+from kybern.dns.listen import Address as Listen
 from kybern.lib import pki
+from kybern.store.kv.etcd.address import Address
 
 ALL = (apiserver, controller_manager, dns, kubelet, proxy, scheduler)
 
@@ -91,6 +94,18 @@ def test_the_usual_flags_of_an_api_server(file):
     assert config.request_timeout == 30.0
 
 
+def test_an_api_server_on_etcd_takes_upstreams_flags():
+    args = apiserver.parse(
+        ["--etcd-servers=https://10.0.0.1:2379,https://10.0.0.2:2379", "--etcd-prefix=/elsewhere",
+         f"--etcd-cafile={__file__}", "--etcd-compaction-interval=1h"]
+    )  # fmt: skip
+    assert args.store == Address(
+        ("10.0.0.1:2379", "10.0.0.2:2379"), tls=True, cafile=Path(__file__), prefix="/elsewhere"
+    )
+    assert args.etcd_compaction_interval == 3600.0
+    assert apiserver.parse(["--store=etcd://h:1,h:2"]).store == Address(("h:1", "h:2"))
+
+
 def test_an_api_server_needs_little():
     args = apiserver.parse(["--store=memory"])
     config = apiserver.config_of(args)
@@ -102,11 +117,16 @@ def test_an_api_server_needs_little():
 @pytest.mark.parametrize(
     ("words", "said"),
     [
-        ((), "required: --store"),
-        (("--store=etcd://10.0.0.1:2379",), "etcd is not supported yet: keep the data in a file"),
-        (("--store=postgres://x",), "is neither sqlite:///PATH nor memory"),
+        ((), "say where the data is, with --store or --etcd-servers"),
+        (("--store=etcd://10.0.0.1",), "'10.0.0.1' in 'etcd://10.0.0.1' is not of the form"),
+        (("--store=postgres://x",), "is neither sqlite:///PATH nor etcd://HOST:PORT nor memory"),
         (("--store=sqlite://",), "is neither"),
-        (("--store=memory", "--etcd-servers=http://127.0.0.1:2379"), "--store sqlite:///PATH"),
+        (("--store=memory", "--etcd-servers=http://127.0.0.1:2379"), "exclude each other"),
+        (("--etcd-servers=ftp://127.0.0.1:2379",), "is not of the form https://host:port"),
+        (("--etcd-servers=http://a:1,https://b:1",), "either all members of etcd speak https"),
+        (("--etcd-servers=http://a:1", f"--etcd-certfile={__file__}"), "go together"),
+        (("--etcd-servers=http://a:1", f"--etcd-cafile={__file__}"), "are of no use"),
+        (("--store=memory", "--storage-media-type=application/yaml"), "not one of application/json"),
         (("--store=memory", "--authorization-mode=AlwaysAllow"), "is not one of Node, RBAC"),
         (("--store=memory", "--authorization-mode=RBAC"), "can only be Node,RBAC"),
         (("--store=memory", "--enable-admission-plugins=Magic"), "'Magic' is not one of"),
@@ -233,8 +253,8 @@ def test_the_flags_of_a_dns_server(refused):
          "--upstream=9.9.9.9,[::1]:54", "--ttl=10"]
     )  # fmt: skip
     config = dns.config_of(args)
-    assert config.listen == (Address("127.0.0.1", 5353), Address("::1", 5353))
+    assert config.listen == (Listen("127.0.0.1", 5353), Listen("::1", 5353))
     assert config.upstreams == (Server("9.9.9.9", 53), Server("::1", 54))
     assert (config.ttl, config.cluster_ips) == (10, ("10.96.0.10",))
     assert "domain is not a DNS name" in refused(dns, "--cluster-domain=a..b")
-    assert dns.config_of(dns.parse([])).listen == (Address("127.0.0.1", 53),)
+    assert dns.config_of(dns.parse([])).listen == (Listen("127.0.0.1", 53),)

@@ -14,7 +14,7 @@ from kybern.cluster import certificates, kubeconfigs
 from kybern.cluster import settings as settings_file
 from kybern.cluster.directory import Directory
 from kybern.cluster.settings import Settings
-from kybern.cmd import control_plane, images, node
+from kybern.cmd import control_plane, images, node, stores
 from kybern.cmd.process import Fatal
 from kybern.kubelet.images import ImageError
 
@@ -89,7 +89,7 @@ def test_a_damaged_store_is_one_sentence(directory, live):
     directory.store.write_bytes(b"this is not a database" * 1000)
     settings = settings_file.load(directory.settings)
     with pytest.raises(Fatal, match=str(directory.store)) as error:
-        live(control_plane.open_store(directory, settings))
+        live(stores.open_store(control_plane.place_of(directory, settings)))
     assert "\n" not in str(error.value)
 
 

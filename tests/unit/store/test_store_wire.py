@@ -44,9 +44,21 @@ def test_where_it_goes(data, expected):
     assert without == {"metadata": {}, **json.loads(data)} or json.loads(data)["metadata"] is None
 
 
-@pytest.mark.parametrize("data", [b"", b"k8s\0abc", b"[]", b'{"metadata":3}', b'{"kind":{}}'])
+@pytest.mark.parametrize("data", [b"", b"[]", b'{"metadata":3}', b'{"kind":{}}'])
 def test_what_is_no_object_is_corrupt(data):
     with pytest.raises(Corrupt, match="/registry/x is not a JSON object"):
+        _ = Entry("/registry/x", 7, 7, data).wire
+
+
+@pytest.mark.parametrize(
+    ("data", "flag"),
+    [
+        (b"k8s\0abc", "--storage-media-type=application/json"),
+        (b"k8s:enc:x", "--encryption-provider-config"),
+    ],
+)
+def test_what_upstream_stores_otherwise_names_the_flag(data, flag):
+    with pytest.raises(Corrupt, match=f"/registry/x is .*{flag}"):
         _ = Entry("/registry/x", 7, 7, data).wire
 
 

@@ -46,7 +46,7 @@ class Address:
             raise AddressError("no member of etcd is named: give at least one host:port")
         if (self.certfile is None) != (self.keyfile is None):
             raise AddressError("certfile and keyfile go together")
-        if not self.prefix.startswith("/") or self.prefix != f"/{self.prefix.strip('/')}":
+        if self.prefix == "/" or self.prefix != f"/{self.prefix.strip('/')}":
             raise AddressError(f"the prefix {self.prefix!r} must begin with / and not end with it")
 
     def __str__(self) -> str:
@@ -69,6 +69,9 @@ def parse(url: str) -> Address:
         what = f"{unknown[0]} is not an option" if unknown else "an option is given twice"
         raise AddressError(f"{url!r}: {what}; there are {', '.join(_FILES)}, prefix and tls")
     files = {name: Path(options[name]) for name in _FILES if options.get(name)}
+    for name, path in files.items():
+        if not path.is_absolute():
+            raise AddressError(f"{name}={path} in {url!r} is not an absolute path")
     tls = bool(files)
     if "tls" in options:
         tls = _boolean(options["tls"])

@@ -17,6 +17,7 @@ from kybern.lib.backoff import Backoff
 from kybern.lib.clock import SYSTEM, Clock
 from kybern.lib.tasks import Tasks
 from kybern.store.interface import (
+    PROTOBUF,
     Compacted,
     Entry,
     FutureRevision,
@@ -27,6 +28,7 @@ from kybern.store.interface import (
     StoreClosed,
     StoreError,
     StoreFailed,
+    not_json,
 )
 from kybern.store.kv import mvcc
 from kybern.store.kv.etcd import messages as m
@@ -38,7 +40,7 @@ from kybern.store.kv.etcd.leases import Leases
 from kybern.store.kv.etcd.mirror import Mirror
 from kybern.store.kv.etcd.past import Past
 from kybern.store.kv.etcd.together import Together
-from kybern.store.kv.etcd.values import Keys, check_not_protobuf, read_value, written_value
+from kybern.store.kv.etcd.values import Keys, read_value, written_value
 from kybern.store.kv.etcd.watch import oldest, watch
 from kybern.store.kv.interface import Page, Snapshot
 
@@ -399,7 +401,8 @@ class EtcdEngine:
         for kv in found.kvs:
             key = self._keys.inside(kv.key)
             assert key is not None
-            check_not_protobuf(key, kv.value)
+            if kv.value.startswith(PROTOBUF):
+                raise not_json(key, kv.value, "")
             entry = self._entry(key, kv)
             entry.expires = leases.get(kv.lease, 0.0)
             entry.prepare()

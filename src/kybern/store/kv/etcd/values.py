@@ -17,7 +17,6 @@ from kybern.store.kv import mvcc
 
 _JSON = b"{"
 _NEWLINE = b"\n"
-_PROTOBUF = b"k8s\0"
 
 
 class Range(NamedTuple):
@@ -81,17 +80,3 @@ def written_value(data: bytes) -> bytes:
 def read_value(stored: bytes) -> bytes:
     """Return the value of what is stored."""
     return stored[:-1] if stored.startswith(_JSON) and stored.endswith(_NEWLINE) else stored
-
-
-def check_not_protobuf(key: str, stored: bytes) -> None:
-    """Refuse what upstream has stored in the form that is its default.
-
-    Raises:
-        Corrupt: it is such a value.
-    """
-    if stored.startswith(_PROTOBUF):
-        raise Corrupt(
-            f"{key} is stored as protobuf, which is not supported: run the API server that wrote it"
-            " with --storage-media-type=application/json and let it write every object again, for"
-            " instance with `kubectl get ... -o yaml | kubectl replace -f -`"
-        )
