@@ -11,6 +11,7 @@ import http.client
 import json
 import socket
 import ssl
+import urllib.parse
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:
@@ -39,10 +40,14 @@ class Answer(NamedTuple):
 def connect(
     directory: Directory, settings: Settings, timeout: float
 ) -> http.client.HTTPSConnection:
-    """Return a connection as the administrator."""
+    """Return a connection as the administrator, or as the node when that is all there is here."""
+    who = "kubelet-client" if settings.node_only else "admin"
     context = ssl.create_default_context(cafile=str(directory.pki / "ca.crt"))
-    context.load_cert_chain(directory.pki / "admin.crt", directory.pki / "admin.key")
-    return http.client.HTTPSConnection("127.0.0.1", settings.port, timeout=timeout, context=context)
+    context.load_cert_chain(directory.pki / f"{who}.crt", directory.pki / f"{who}.key")
+    server = urllib.parse.urlsplit(settings.server)
+    return http.client.HTTPSConnection(
+        server.hostname or "", server.port, timeout=timeout, context=context
+    )
 
 
 def listens(settings: Settings) -> bool:

@@ -134,6 +134,40 @@ def server(
 
 
 @app.command()
+def agent(
+    data_dir: DataDir = None,
+    join: Annotated[
+        str, typer.Option(metavar="URL", help="API server of the cluster: https://HOST:PORT.")
+    ] = "",
+    token: Annotated[str, typer.Option(help="A bootstrap token: `kybern token create`.")] = "",
+    ca_hash: Annotated[
+        str, typer.Option(metavar="HASH", help="sha256:… of the cluster's authority.")
+    ] = "",
+    node_name: Annotated[str, typer.Option(help="Name of the node.  [the machine's]")] = "",
+    node_ip: Annotated[
+        str, typer.Option(help="Its address.  [the one from which it reaches the API server]")
+    ] = "",
+    runtime_endpoint: Annotated[
+        str, typer.Option(metavar="SOCKET", help="Use this CRI runtime, not our own containerd.")
+    ] = "",
+    foreground: Annotated[
+        bool, typer.Option("--foreground", help="Stay, log to the terminal, stop on Ctrl-C.")
+    ] = False,
+) -> None:
+    """Make this machine a node of a cluster elsewhere; wait until it is Ready.
+
+    A machine that has joined needs no flags to start again. Stop it with `kybern down`.
+    """
+    from kybern.cli.verbs.agent import Request, run
+
+    request = Request(
+        server=join, token=token, ca_hash=ca_hash, node_name=node_name, node_ip=node_ip,
+        runtime_endpoint=runtime_endpoint, foreground=foreground,
+    )  # fmt: skip
+    run(_directory(data_dir), request)
+
+
+@app.command()
 def down(
     data_dir: DataDir = None,
     purge: Annotated[bool, typer.Option("--purge", help="Remove the data too.")] = False,

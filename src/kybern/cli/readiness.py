@@ -62,6 +62,8 @@ def wait_nodes(directory: Directory, chosen: Settings, since: float = 0.0) -> No
         f"/api/v1/nodes?watch=1&timeoutSeconds={LOOK_AGAIN}&sendInitialEvents=true"
         "&resourceVersionMatch=NotOlderThan&allowWatchBookmarks=true"
     )
+    if chosen.node_only:  # a node may look at itself, and at no other
+        path += f"&fieldSelector=metadata.name%3D{chosen.node_name}"
     further = fleet.members(directory)
     earliest = rfc3339(since)
     why = dict.fromkeys(fleet.names(directory, chosen), "it has not registered")

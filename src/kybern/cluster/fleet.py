@@ -147,6 +147,19 @@ def stop(directories: Iterable[Directory]) -> bool:
     return any(_each(_stop, directories))
 
 
+def stop_all(cluster: Directory, chosen: Settings) -> tuple[bool, list[str]]:
+    """Stop a cluster with all its nodes here, and take down what joined them.
+
+    Returns:
+        Whether there was anything to stop, and a sentence for each thing that stays.
+
+    Raises:
+        processes.StartError, processes.StopTimeoutError: one did not stop.
+    """
+    stopped = stop([*members(cluster), cluster])
+    return stopped, cut(cluster, chosen)
+
+
 def remove(cluster: Directory, chosen: Settings, gone: list[int]) -> list[str]:
     """Stop further nodes and remove everything of them but their Node objects.
 

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kybern.cluster.settings import Settings
 
 INSIDE = "eth0"  # a node's end of its cable
+ETHERNET = 1500  # bytes in a packet, where nothing else is known
 
 
 class WireError(OSError):
@@ -61,14 +62,22 @@ def lay(settings: Settings, indexes: list[int]) -> None:
     """
     links, spaces = _links(), _namespaces()
     name, length = bridge(settings), ipaddress.ip_network(settings.node_cidr).prefixlen
-    first = [] if name in links else [f"link add {name} type bridge"]
-    _ip([*first, f"address replace {settings.gateway}/{length} dev {name}", f"link set {name} up"])
+    size = _mtu_towards_others(settings)
+    _ip(
+        [
+            *([] if name in links else [f"link add {name} mtu {size} type bridge"]),
+            f"address replace {settings.gateway}/{length} dev {name}",
+            f"link set {name} up",
+        ]
+    )
     _nft(_masquerade(settings))
     for index in indexes:
         space, wire = namespace(settings, index), cable(settings, index)
         commands = [] if space in spaces else [f"netns add {space}"]
         if wire not in links:
-            commands.append(f"link add {wire} type veth peer name {INSIDE} netns {space}")
+            commands.append(
+                f"link add {wire} mtu {size} type veth peer name {INSIDE} mtu {size} netns {space}"
+            )
         _ip([*commands, f"link set {wire} master {name} up"])
         inside = [
             "link set lo up",
@@ -115,6 +124,15 @@ table ip {name} {{
   }}
 }}
 """
+
+
+def _mtu_towards_others(settings: Settings) -> int:
+    """Return the size of packets on the way out, so that none has to be cut on it."""
+    for link in json.loads(_run(["ip", "-j", "address", "show"])):
+        addresses = {each.get("local") for each in link["addr_info"]}
+        if settings.node_ip in addresses and "LOOPBACK" not in link["flags"]:
+            return int(link["mtu"])
+    return ETHERNET
 
 
 def _links() -> set[str]:

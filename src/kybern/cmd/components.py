@@ -72,7 +72,6 @@ class Components:
         if not self._settings.control_plane_only:
             own = self._client(MASTER, "kybern")
             node_role.keep(own, informers, tasks, self._settings.node_name)
-            tasks.spawn_forever(lambda: cluster_dns.ensure(own, self._settings), "dns")
 
     def _election(self, name: str, identity: str) -> Election:
         lease = self._settings.lease_duration
@@ -102,6 +101,7 @@ class Components:
         tasks.spawn_forever(lambda: cluster_info.ensure(own, address, authority), "cluster-info")
         tasks.spawn_forever(lambda: joining.ensure(own, settings), "node-config")
         joining.approve_serving(own, informers, tasks)
+        tasks.spawn_forever(cluster_dns.Keeper(own, informers, settings).run, "dns")
 
     def _host(self, informers: Informers) -> Host:
         signed = (CLIENT, KUBELET_CLIENT, KUBELET_SERVING, LEGACY_UNKNOWN)

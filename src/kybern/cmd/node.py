@@ -22,7 +22,7 @@ from kybern.client.transport import Unreachable
 from kybern.cluster import prerequisites
 from kybern.cluster import settings as settings_file
 from kybern.cluster.directory import Directory
-from kybern.cmd import containerd
+from kybern.cmd import cluster_dns, containerd
 from kybern.cmd.process import Fatal, run
 from kybern.dns.config import DnsConfig
 from kybern.dns.listen import Address
@@ -32,6 +32,7 @@ from kybern.kubelet.agent import Kubelet
 from kybern.kubelet.config import KubeletConfig
 from kybern.kubelet.runtime.cri import CriRuntime
 from kybern.lib import logs
+from kybern.lib.backoff import Backoff
 from kybern.lib.clock import SYSTEM
 from kybern.lib.tasks import Tasks
 from kybern.network.config import NetworkConfig
@@ -45,6 +46,7 @@ if TYPE_CHECKING:
 
 log = logs.get("node")
 
+READING = Backoff(initial=0.01, factor=2.0, cap=5.0)  # the runtime reads what we wrote
 WAIT = 0.03  # seconds between questions to a server that is just starting
 
 
@@ -83,6 +85,9 @@ async def node(directory: Directory, settings: Settings) -> None:
             proxy = Proxy(proxy_config(settings), informers)
             dns = DnsServer(dns_config(settings), proxy_client, informers=informers)
             router = Router(network, settings.node_name, informers)
+            cluster_dns.publish(
+                kubelet_client, informers, tasks, settings.node_name, settings.dns_port
+            )
             tasks.spawn_forever(lambda: _announce(router, runtime, kubelet), "network")
             await asyncio.wait(
                 (
@@ -177,8 +182,10 @@ async def _prepare_runtime(directory: Directory, settings: Settings, runtime: Cr
 async def _announce(router: Router, runtime: CriRuntime, kubelet: Kubelet) -> None:
     """Let the kubelet look at once when the runtime has read the network's configuration."""
     await router.configured.wait()
+    attempt = 0
     while not _network_ready(await runtime.status()):
-        await SYSTEM.sleep(WAIT)
+        await SYSTEM.sleep(READING.delay(attempt))
+        attempt += 1
     kubelet.look_again()
 
 

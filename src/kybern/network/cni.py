@@ -79,6 +79,8 @@ def configure(config: NetworkConfig) -> None:
         fresh = config.conf_dir.parent / f"{FILE}.tmp"  # the runtime reads what is in conf_dir
         fresh.write_text(text, encoding="utf-8")
         fresh.rename(place)
+        with place.open("r+", encoding="utf-8") as file:
+            file.write(text)  # containerd looks when a file is written, not when one appears
 
 
 def unconfigure(config: NetworkConfig) -> None:

@@ -39,6 +39,7 @@ class State:
         tunnel: the address of this end of the tunnel, and the tunnel's number; None without one.
         remotes: the nodes the tunnel knows.
         indexes: the numbers of the devices, by name.
+        addresses: the device on which each address of this machine is.
     """
 
     ways: tuple[Way, ...]
@@ -47,11 +48,12 @@ class State:
     tunnel: tuple[str, int, int] | None
     remotes: frozenset[Remote]
     indexes: dict[str, int]
+    addresses: dict[str, str]
 
 
 async def read(tunnel: str) -> State:
     """Return the routes, the devices and what is known of the tunnel."""
-    links = await _ask("ip", "-j", "-d", "link", "show")
+    links = await _ask("ip", "-j", "-d", "address", "show")
     ways: list[Way] = []
     routes: set[Route] = set()
     for version in (4, 6):
@@ -69,6 +71,9 @@ async def read(tunnel: str) -> State:
         tunnel=_end(ours) if ours else None,
         remotes=await _remotes(tunnel) if ours else frozenset(),
         indexes={link["ifname"]: link["ifindex"] for link in links},
+        addresses={
+            each["local"]: link["ifname"] for link in links for each in link["addr_info"] if each
+        },
     )
 
 

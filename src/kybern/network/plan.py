@@ -119,18 +119,24 @@ def mac_of(address: str) -> str:
 
 
 def mtu(devices: dict[str, int], own: str, chosen: Plan) -> int:
-    """Return the largest packet that pods may send.
+    """Return the largest packet that pods may send; 0 when nobody knows.
 
     Args:
         devices: the size that each device carries.
-        own: the device with the node's address; "" when there is none but loopback.
-        chosen: the plan; the tunnel takes some of the size.
+        own: the device with the node's address.
+        chosen: the plan; a tunnel that is used takes some of the size.
     """
     sizes = [devices[own]] if own in devices else []
     versions = {ipaddress.ip_address(remote.outer).version for remote in chosen.remotes}
     overhead = max((OVERHEAD[version] for version in versions), default=0)
     sizes += [devices[name] - overhead for name in chosen.underlay if name in devices]
     return min(sizes, default=0)
+
+
+def tunnel_mtu(devices: dict[str, int], own: str, address: str, chosen: Plan) -> int:
+    """Return the largest packet that the tunnel takes; 0 when nobody knows."""
+    sizes = [devices[name] for name in chosen.underlay or {own} if name in devices]
+    return min(sizes) - OVERHEAD[ipaddress.ip_address(address).version] if sizes else 0
 
 
 def _believed(peer: Peer, limits: list[Network]) -> list[Network]:

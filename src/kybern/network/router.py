@@ -22,7 +22,7 @@ from kybern.lib.backoff import Backoff
 from kybern.lib.clock import SYSTEM, Clock
 from kybern.network import cni, kernel
 from kybern.network.events import DirectoryEvents, KernelEvents
-from kybern.network.plan import Peer, Plan, Way, mac_of, mtu, plan
+from kybern.network.plan import Peer, Plan, mac_of, mtu, plan, tunnel_mtu
 
 if TYPE_CHECKING:
     from kybern.client.informer import Informers
@@ -93,6 +93,8 @@ class Router:
         if other := cni.foreign(config):
             await self._leave_to(other, state)
             return
+        if not self._own_address():
+            return  # not registered yet; its Node brings us back
         ways = tuple(way for way in state.ways if way.device not in (config.bridge, config.tunnel))
         peers = [_peer(node) for node in self._nodes.list() if node.metadata.name != self._name]
         wanted = plan(peers, ways, (config.cluster_cidr,), config.tunnel)
@@ -100,17 +102,16 @@ class Router:
             self._told = wanted.unreachable
             if self._told:
                 log.warning("there is no way to some nodes", nodes=self._told)
-        self._configure(wanted, state, ways)
+        self._configure(wanted, state)
         await self._apply(wanted, state)
 
-    def _configure(self, wanted: Plan, state: State, ways: tuple[Way, ...]) -> None:
+    def _configure(self, wanted: Plan, state: State) -> None:
         """Write the configuration, as soon as the node has its part of the network."""
         me = self._nodes.get("", self._name)
         networks = ask.pod_cidrs(me) if me is not None else []
         if not networks:
             return
-        device = next((w.device for w in ways if w.network == kernel.EVERYWHERE[4]), "")
-        size = mtu(state.mtus, device, wanted)
+        size = mtu(state.mtus, state.addresses.get(self._own_address(), ""), wanted)
         cni.configure(replace(self._config, pod_cidr=networks[0], mtu=size))
         if not self.configured.is_set():
             log.info("this node's pods have their network", network=networks[0], mtu=size)
@@ -135,11 +136,15 @@ class Router:
             log.info("routes changed", nodes=len(wanted.routes), tunnelled=len(wanted.remotes))
 
     async def _tunnel(self, wanted: Plan, state: State) -> list[str]:
-        """Return the commands that make the tunnel, or make it anew; none when it is right."""
+        """Return the commands that make the tunnel, or make it anew; none when it is right.
+
+        It is there as soon as there are other nodes: one that is a neighbour to us may see a router
+        before us, and then its packets come through the tunnel.
+        """
         tunnel, own = self._config.tunnel, self._own_address()
-        if not wanted.remotes or not own:
+        size = tunnel_mtu(state.mtus, state.addresses.get(own, ""), own, wanted) if own else 0
+        if not wanted.routes or not size:
             return [f"link delete {tunnel}"] if state.tunnel else []
-        size = mtu({k: v for k, v in state.mtus.items() if k in wanted.underlay}, "", wanted)
         if state.tunnel == (own, self._config.tunnel_id, size):
             return []
         commands = [f"link delete {tunnel}"] if state.tunnel else []

@@ -19,7 +19,7 @@ def started(monkeypatch):
     """Take the place of the supervisor; return what it was asked to start."""
     asked = []
     monkeypatch.setattr(up.processes, "start", lambda *plan: asked.append(plan))
-    monkeypatch.setattr(up.fleet, "stop", lambda directories: asked.append("stop"))
+    monkeypatch.setattr(up.fleet, "stop_all", lambda *_: asked.append("stop"))
     monkeypatch.setattr(up.readiness, "wait_server", lambda *_: None)
     monkeypatch.setattr(up.readiness, "wait_nodes", lambda *_: None)
     return asked

@@ -30,8 +30,11 @@ def run(directory: Directory, *, purge: bool) -> None:
 
 def _stop(directory: Directory, *, purge: bool) -> bool:
     """Stop the cluster, or what is left of it; say whether there was anything."""
-    everything = [*fleet.members(directory), directory]
-    if not any(place.state.exists() for place in everything) or not directory.settings.exists():
+    places = [*fleet.members(directory), directory]
+    joined = directory.nodes.is_dir()
+    if not (joined or any(place.state.exists() for place in places)):
+        return False
+    if not directory.settings.exists():
         return False
     try:
         chosen = settings_of(directory)
@@ -40,8 +43,7 @@ def _stop(directory: Directory, *, purge: bool) -> bool:
             return False
         raise
     with step("Stopping the cluster and its containers", "Stopped the cluster"):
-        stopped = fleet.stop(everything)
-        problems = fleet.cut(directory, chosen)
+        stopped, problems = fleet.stop_all(directory, chosen)
     if problems:
         raise Failed(" ".join(problems))
     return stopped

@@ -7,6 +7,7 @@ import sys
 import time
 from typing import TYPE_CHECKING, Any
 
+from kybern.cli.loading import settings_of
 from kybern.cli.output.progress import say
 from kybern.cluster import fleet, processes
 
@@ -38,7 +39,7 @@ def follow(directory: Directory) -> None:
         say("The supervisor is gone.")
     except _StopError:
         say("Stopping …")
-        fleet.stop([*fleet.members(directory), directory])
+        fleet.stop_all(directory, settings_of(directory))
     _print_news(directory, offsets)
 
 

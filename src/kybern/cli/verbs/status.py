@@ -60,7 +60,10 @@ def _health(directory: Directory, chosen: Settings) -> list[str]:
 
 def _nodes(directory: Directory, chosen: Settings) -> list[tuple[str, ...]]:
     try:
-        items = api.get(directory, chosen, "/api/v1/nodes").json().get("items", [])
+        path = "/api/v1/nodes"
+        if chosen.node_only:  # it may look at itself, and at no other
+            path += f"?fieldSelector=metadata.name%3D{chosen.node_name}"
+        items = api.get(directory, chosen, path).json().get("items", [])
     except (OSError, ValueError):
         return []
     return [("node", n["metadata"]["name"], _ready(n)) for n in items]

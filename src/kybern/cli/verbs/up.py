@@ -9,7 +9,6 @@ By:   cli/main.py. A cluster that runs is left alone, but for the number of its 
 from __future__ import annotations
 
 import contextlib
-import errno
 import shlex
 import sys
 from dataclasses import dataclass
@@ -22,6 +21,7 @@ from kybern.cli import readiness
 from kybern.cli.errors import Failed
 from kybern.cli.loading import settings_of
 from kybern.cli.output.progress import say, step
+from kybern.cli.telling import telling
 from kybern.cli.verbs import scaling
 from kybern.cli.verbs.foreground import follow
 from kybern.cluster import (
@@ -35,12 +35,9 @@ from kybern.cluster import (
 )
 from kybern.cluster import settings as settings_file
 from kybern.cluster.settings import Settings
-from kybern.cluster.wires import WireError
 from kybern.lib.clock import SYSTEM
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
-
     from kybern.cluster.directory import Directory
 
 
@@ -52,10 +49,10 @@ class Request:
     store: str | None = None
     control_plane_only: bool | None = None
     runtime_endpoint: str | None = None
-    lease_duration: float | None = None
     token: str | None = None
     encryption_provider_config: str | None = None
     nodes: int | None = None
+    lease_duration: float | None = None
     foreground: bool = False
 
     @property
@@ -75,7 +72,7 @@ def run(directory: Directory, request: Request) -> None:
         _accept(directory, request)
         return
     chosen = _check(directory, request)
-    with _telling(directory), directory.locked():
+    with telling(directory), directory.locked():
         slower = processes.find(directory) is not None  # than another `up`
         if not slower:
             chosen = prepare(directory, chosen)
@@ -90,7 +87,7 @@ def run(directory: Directory, request: Request) -> None:
     except BaseException:
         say("Stopping what was started …")
         with contextlib.suppress(processes.StopTimeoutError):
-            fleet.stop([*fleet.members(directory), directory])
+            fleet.stop_all(directory, chosen)
         raise
     _hint(directory, chosen)
     if request.foreground:
@@ -108,7 +105,7 @@ def _accept(directory: Directory, request: Request) -> None:
                 f"it with `kybern down --data-dir {shlex.quote(str(directory.root))}` first."
             )
     readiness.wait_server(directory, chosen)
-    with _telling(directory), directory.locked():
+    with telling(directory), directory.locked():
         changed = scaling.scale(directory, chosen, request.nodes or chosen.nodes)
     readiness.wait_nodes(directory, settings_of(directory))
     say(f"The cluster in {directory.root} is running already; {changed or 'nothing to do'}.")
@@ -126,7 +123,7 @@ def _wait_nodes(directory: Directory, chosen: Settings, began: float) -> None:
 
 def _check(directory: Directory, request: Request) -> Settings:
     """Return what is asked for, when this machine can do it; nothing is written yet."""
-    with _telling(directory):
+    with telling(directory):
         chosen = _asked_for(directory, request)
     if problems := prerequisites.missing(
         node=not chosen.control_plane_only, runtime=chosen.runtime_endpoint
@@ -137,7 +134,7 @@ def _check(directory: Directory, request: Request) -> Settings:
             f"port {chosen.port} is taken by another program: stop it, or choose another port "
             "with --port."
         )
-    with _telling(directory):
+    with telling(directory):
         directory.make()
     return chosen
 
@@ -159,28 +156,11 @@ def _start(directory: Directory, chosen: Settings) -> None:
             processes.start(directory, *programs.of(directory, chosen))
             fleet.start(directory, chosen)
     except processes.StartError as error:
-        fleet.stop([*fleet.members(directory), directory])
+        fleet.stop_all(directory, chosen)
         raise Failed(str(error)) from None
     except KeyboardInterrupt:
-        fleet.stop([*fleet.members(directory), directory])
+        fleet.stop_all(directory, chosen)
         raise
-
-
-@contextlib.contextmanager
-def _telling(directory: Directory) -> Iterator[None]:
-    """Say in one sentence what went wrong with the data directory."""
-    try:
-        yield
-    except (settings_file.SettingsError, slots.NoSlotError, certificates.DamagedError) as error:
-        raise Failed(str(error)) from None
-    except WireError as error:
-        raise Failed(f"the nodes cannot be joined: {error}.") from None
-    except OSError as error:
-        space = "Free some space or choose" if error.errno == errno.ENOSPC else "Choose"
-        raise Failed(
-            f"cannot write to {error.filename or directory.root}: {error.strerror}. "
-            f"{space} another directory with --data-dir."
-        ) from None
 
 
 def _asked_for(directory: Directory, request: Request) -> Settings:
@@ -195,9 +175,15 @@ def _asked_for(directory: Directory, request: Request) -> Settings:
 
 def _earlier(directory: Directory) -> Settings | None:
     try:
-        return settings_file.load(directory.settings) if directory.settings.exists() else None
+        earlier = settings_file.load(directory.settings) if directory.settings.exists() else None
     except (PermissionError, NotADirectoryError):
         return None  # what comes next is refused as well, and can say more
+    if earlier is not None and earlier.node_only:
+        raise Failed(
+            f"{directory.root} holds a node of the cluster at {earlier.api_server}: start it with "
+            "`kybern agent`, or choose another directory with --data-dir."
+        )
+    return earlier
 
 
 def _settle(directory: Directory, chosen: Settings) -> Settings:

@@ -1,0 +1,180 @@
+"""`kybern agent`: make this machine a node of a cluster whose control plane is elsewhere.
+
+In:   where that is, a bootstrap token; nothing of it, when this machine has joined before.
+Out:  a running supervisor with containerd and the node; the cluster has a node more.
+By:   cli/main.py. `down` stops it, `status` shows it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import socket
+import urllib.parse
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kybern.cli import readiness
+from kybern.cli.errors import Failed
+from kybern.cli.loading import settings_of
+from kybern.cli.output.progress import say, step
+from kybern.cli.telling import telling
+from kybern.cli.verbs.foreground import follow
+from kybern.cluster import fleet, prerequisites, processes, programs, slots
+from kybern.cluster import settings as settings_file
+from kybern.cluster.join import join_node
+from kybern.cluster.join_discovery import JoinError
+from kybern.cluster.settings import Settings
+from kybern.lib.clock import SYSTEM
+
+if TYPE_CHECKING:
+    from kybern.cluster.directory import Directory
+    from kybern.cluster.join import Facts
+
+PORT = 6443
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The flags of `kybern agent`; "" for what was not said."""
+
+    server: str = ""
+    token: str = ""
+    ca_hash: str = ""
+    node_name: str = ""
+    node_ip: str = ""
+    runtime_endpoint: str = ""
+    foreground: bool = False
+
+
+def run(directory: Directory, request: Request) -> None:
+    """Join, unless this machine has; start the node, unless it runs."""
+    began = SYSTEM.now()
+    earlier = _earlier(directory)
+    server = server_of(request, earlier)
+    if processes.find(directory) is not None:
+        _accept(directory, server)
+        return
+    if problems := prerequisites.missing(node=True, runtime=request.runtime_endpoint):
+        raise Failed(" ".join(problems))
+    with telling(directory):
+        directory.make()
+        with directory.locked():
+            chosen = _join(directory, request, server, earlier)
+            _start(directory, chosen)
+    try:
+        with step("Waiting for the node", f"Node {chosen.node_name} is Ready"):
+            readiness.wait_nodes(directory, chosen, began)
+    except BaseException:
+        say("Stopping what was started …")
+        with contextlib.suppress(processes.StopTimeoutError):
+            fleet.stop([directory])
+        raise
+    if request.foreground:
+        follow(directory)
+
+
+def server_of(request: Request, earlier: Settings | None) -> str:
+    """Return the URL of the API server, with its port.
+
+    Raises:
+        Failed: nobody said one, or it is none.
+    """
+    said = request.server or (earlier.api_server if earlier else "")
+    if not said:
+        raise Failed(
+            "which cluster? Name its API server with --join https://HOST:PORT and a bootstrap "
+            "token with --token: `kybern token create` prints both."
+        )
+    parts = urllib.parse.urlsplit(said if "://" in said else f"https://{said}")
+    if parts.scheme != "https" or not parts.hostname:
+        raise Failed(f"--join {said} is not the URL of an API server: use https://HOST:PORT.")
+    host = f"[{parts.hostname}]" if ":" in parts.hostname else parts.hostname
+    return f"https://{host}:{parts.port or PORT}"
+
+
+def _earlier(directory: Directory) -> Settings | None:
+    """Return the settings of this machine's node, if it has one."""
+    if not directory.settings.exists():
+        return None
+    earlier = settings_of(directory)
+    if not earlier.node_only:
+        raise Failed(
+            f"{directory.root} holds a cluster of its own: choose another directory for a node of "
+            "another cluster, with --data-dir."
+        )
+    return earlier
+
+
+def _accept(directory: Directory, server: str) -> None:
+    chosen = settings_of(directory)
+    if chosen.api_server != server:
+        raise Failed(
+            f"the node in {directory.root} runs already, for {chosen.api_server}: stop it with "
+            f"`kybern down --purge --data-dir {directory.root}` first."
+        )
+    readiness.wait_nodes(directory, chosen)
+    say(f"The node in {directory.root} is running already; nothing to do.")
+
+
+def _join(
+    directory: Directory, request: Request, server: str, earlier: Settings | None
+) -> Settings:
+    """Get what a node needs from the cluster, and write it down."""
+    if earlier is None and not request.token:
+        raise Failed(
+            "the cluster does not know this machine: name a bootstrap token with --token; "
+            "`kybern token create` makes one where the control plane runs."
+        )
+    name = request.node_name or (earlier.node_name if earlier else slots.host_name())
+    address = request.node_ip or _address_towards(server)
+    with step(f"Joining the cluster at {server}", f"Joined the cluster at {server}"):
+        try:
+            facts = asyncio.run(
+                join_node(server, request.token, request.ca_hash, name, directory, (address,))
+            )
+        except JoinError as error:
+            raise Failed(str(error)) from None
+    chosen = settings_for(directory, request, facts, server, name, address)
+    settings_file.save(chosen, directory.settings)
+    return chosen
+
+
+def settings_for(
+    directory: Directory, request: Request, facts: Facts, server: str, name: str, address: str
+) -> Settings:
+    """Return the node's settings: what the cluster says, and what is free on this machine."""
+    own = slots.networks(slots.claim(directory.root)) | facts._asdict()
+    return Settings(
+        data_dir=str(directory.root),
+        api_server=server,
+        node_name=name,
+        node_ip=address,
+        runtime_endpoint=request.runtime_endpoint,
+        dns_port=slots.free_port(10053, datagrams=True),
+        kubelet_port=slots.free_port(10250),
+        **own,
+    )
+
+
+def _address_towards(server: str) -> str:
+    """Return the address from which this machine speaks to the API server."""
+    host = urllib.parse.urlsplit(server).hostname or ""
+    try:
+        family, _, _, _, where = socket.getaddrinfo(host, 9, type=socket.SOCK_DGRAM)[0]
+        with socket.socket(family, socket.SOCK_DGRAM) as probe:
+            probe.connect(where)  # sends nothing
+            return str(probe.getsockname()[0])
+    except OSError as error:
+        raise Failed(
+            f"there is no way to {host} from here ({error.strerror}): check the address after "
+            "--join, and this machine's network."
+        ) from None
+
+
+def _start(directory: Directory, chosen: Settings) -> None:
+    try:
+        with step("Starting the processes", "Started the processes"):
+            processes.start(directory, *programs.of(directory, chosen))
+    except processes.StartError as error:
+        raise Failed(str(error)) from None
