@@ -172,6 +172,8 @@ class StoreClient:
         await self._write(operation, lambda: self._store.delete(key, expected))
 
     async def _current(self, key: str) -> Entry | None:
+        if self._store.shared:
+            await self._store.fresh()
         return self._store.get(key)
 
     async def _write(self, operation: Operation, write) -> None:

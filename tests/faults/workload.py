@@ -1,0 +1,139 @@
+"""Clients of one or several stores, and watchers beside them, while something is broken.
+
+In:   open stores on one medium, a seed.
+Out:  histories and folds, judged at the end.
+By:   the tests of watches and of etcd, and `bench/faults.py`.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from tests.faults import linearizability
+from tests.faults.fold import Fold
+from tests.faults.history import Outcome, Recorder, StoreClient, some_work
+
+from kybern.store.interface import StoreError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from tests.faults.history import Operation
+
+    from kybern.store.interface import Listing
+    from kybern.store.objects import Store
+
+SPACE = "/registry/configmaps/"
+
+
+class Verdict(NamedTuple):
+    """What was done, and judged."""
+
+    operations: int
+    answered_writes: int
+    open_writes: int
+    lists_compared: int
+    reconnects: int
+
+
+class Workload:
+    """Runs for the length of a block; `judge` it afterwards, with the stores still open."""
+
+    def __init__(
+        self, stores: Sequence[Store], seed: int, *, clients: int = 4, keys: int = 12
+    ) -> None:
+        """Plan `clients` of each store, for some keys of two namespaces."""
+        self.recorder = Recorder()
+        self.keys = [f"{SPACE}{'ab'[number % 2]}/{number}" for number in range(keys)]
+        self._stores = stores
+        self._rng = random.Random(seed)
+        self._group = asyncio.TaskGroup()
+        self._tasks: list[asyncio.Task[None]] = []
+        self._clients = [
+            StoreClient(f"{store}-{number}", stores[store], self.recorder, self._fork())
+            for store in range(len(stores))
+            for number in range(clients)
+        ]
+        self.folds = [
+            Fold(store, scope, self._fork())
+            for store in stores
+            for scope in (SPACE, f"{SPACE}a/", self.keys[1])
+        ]
+
+    async def __aenter__(self) -> Workload:
+        await self._group.__aenter__()
+        for client in self._clients:
+            self._tasks.append(self._group.create_task(self._work(client)))
+        for fold in self.folds:
+            self._tasks.append(self._group.create_task(fold.follow()))
+        return self
+
+    async def __aexit__(self, *error: Any) -> None:
+        for task in self._tasks:
+            task.cancel()
+        await self._group.__aexit__(*error)
+
+    async def progress(self, writes: int = 20) -> None:
+        """Wait until so many writes have been answered to each store's clients, begun after now."""
+        began = time.monotonic()
+        for store in range(len(self._stores)):
+            while len(self.answered(began, str(store))) < writes:
+                await asyncio.sleep(0.01)
+
+    def answered(self, since: float, store: str = "") -> list[Operation]:
+        """Return the answered writes that began after a moment."""
+        recent = []
+        for operation in reversed(self.recorder.operations):
+            if operation.start < since:
+                break
+            done = operation.outcome is Outcome.DONE and operation.verb != "read"
+            if done and operation.client.startswith(store):
+                recent.append(operation)
+        return recent
+
+    async def judge(self, *every: int) -> Verdict:
+        """Check histories and folds; these with lists of each store at every so many revisions."""
+        operations = self.recorder.operations
+        for number, store in enumerate(self._stores):
+            await store.fresh()
+            auditor = StoreClient(f"audit-{number}", store, self.recorder, self._rng)
+            for key in self.keys:
+                await auditor.read(key)
+        linearizability.check(operations)
+        latest = min(store.revision for store in self._stores)
+        compared = 0
+        for fold in self.folds:
+            await fold.catch_up(latest)
+            for store, step in zip(self._stores, every, strict=True):
+                compared += await fold.check(store.list_at, range(fold.base, latest + 1, step))
+        # What the medium says itself of its past, without anything that was remembered here.
+        medium = self._stores[0]._engine
+
+        async def list_at(prefix: str, revision: int) -> Listing:
+            return await medium.list(prefix, revision=revision)
+
+        step = max(1, (latest - self.folds[0].base) // 50)
+        compared += await self.folds[0].check(list_at, range(self.folds[0].base, latest + 1, step))
+        writes = [op for op in operations if op.verb != "read"]
+        return Verdict(
+            len(operations),
+            sum(op.outcome is Outcome.DONE for op in writes),
+            sum(op.outcome is Outcome.UNKNOWN for op in writes),
+            compared,
+            sum(fold.connections for fold in self.folds),
+        )
+
+    def _fork(self) -> random.Random:
+        return random.Random(self._rng.random())
+
+    async def _work(self, client: StoreClient) -> None:
+        rng = self._fork()
+        while True:
+            try:
+                await some_work(client, self.keys, rng)
+            except StoreError:
+                await asyncio.sleep(0.02)
+            await asyncio.sleep(rng.random() * 0.004)
