@@ -128,13 +128,18 @@ def stop(target):
 
 
 @contextlib.contextmanager
-def api_server_alone():
-    """Run `kybern apiserver` over SQLite; `took` is the time until /readyz says 200."""
+def api_server_alone(prepare=None):
+    """Run `kybern apiserver` over SQLite; `took` is the time until /readyz says 200.
+
+    `prepare` is called with the path of the store's file before there is one.
+    """
     directory = Path(tempfile.mkdtemp(prefix="kyb-", dir="/tmp"))
     tokens = directory / "tokens.csv"
     tokens.write_text(f'{TOKEN},bench,1,"system:masters"\n')
     port = free_port()
     target = Target(f"https://127.0.0.1:{port}", TOKEN, directory)
+    if prepare is not None:
+        prepare(directory / "state.db")
     command = [
         *KYBERN,
         "apiserver",

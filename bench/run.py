@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Measure everything and write bench/results.md: what `make bench` runs, in about four minutes.
+"""Measure everything and write bench/results.md: what `make bench` runs, in about eight minutes.
 
 Usage: bench/run.py [--quick] [--out FILE]
 
@@ -27,10 +27,12 @@ import clusters
 import idle
 import pod_start
 import scheduling
+import store_life
 
 HERE = Path(__file__).resolve().parent
 UPSTREAM_DAY = "python 2157 loops/s, json 14709 round trips/s, fsync 2612/s"
 MISSING = "not measured"
+UPDATES = 1_000_000
 
 
 @dataclass
@@ -70,6 +72,13 @@ ROWS = {
     ),
     "one": Row("pod start, image present, one at a time, p50", "0.62 s", "0.3 s"),
     "burst": Row("30 pods at once, all Ready", "8.8 s", "5 s"),
+    "updates": Row(
+        f"file of 1,000 objects of 3 kB after {UPDATES:,} updates, against what is current",
+        "-",
+        "3 times",
+    ),
+    "snapshot": Row("snapshot of 150,000 objects of 3 kB under 32 writers", "-", "-"),
+    "large": Row("`/readyz` with 150,000 objects of 3 kB; a list of 100,000", "-", "10 s"),
     "memory": Row("idle memory of Kybern's processes (RSS)", "656 MB", "200 MB"),
     "cpu": Row("idle CPU, over 30 s", "11 % of a core", "2 %"),
 }
@@ -85,7 +94,7 @@ def main():
     line = calibrate.measure()
     say(line)
     notes = []
-    for part in (measure_api_server, measure_control_plane, measure_node):
+    for part in (measure_api_server, measure_control_plane, measure_store_life, measure_node):
         try:
             part(seconds, notes, quick=args.quick)
         except (SystemExit, Exception) as error:  # noqa: BLE001 - the others can be measured
@@ -131,6 +140,21 @@ def measure_control_plane(seconds, notes, *, quick):
             say("\n".join(api_load.report(figures)))
         ROWS["pod with all"].ours = rate(figures["pod"])
         ROWS["get with all"].ours = rate(figures["get"])
+
+
+def measure_store_life(_seconds, _notes, *, quick):
+    """Measure what becomes of the store's file, and of much in it."""
+    objects = 15_000 if quick else 150_000
+    seconds, count, times, largest, log = store_life.updates(UPDATES // (50 if quick else 1), 3000)
+    first, last = times[: len(times) // 10], times[-(len(times) // 10) :]
+    ROWS["updates"].ours = (
+        f"{largest:.2f} times; log {log:.0f} MB; p99 {store_life.p99(first):.0f} ms in the first"
+        f" tenth, {store_life.p99(last):.0f} ms in the last ({count / seconds:,.0f}/s)"
+    )
+    say(store_life.report(seconds, count, times, largest, log))
+    ROWS["snapshot"].ours = store_life.snapshots(objects, 3000)
+    ROWS["large"].ours = store_life.large(objects, objects * 2 // 3, 3000)
+    say(f"snapshot: {ROWS['snapshot'].ours}\n150,000 objects: {ROWS['large'].ours}")
 
 
 def measure_node(seconds, notes, *, quick):

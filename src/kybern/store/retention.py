@@ -21,11 +21,11 @@ if TYPE_CHECKING:
     from kybern.store.interface import Entry
 
 KEEP_SECONDS = 300.0
-KEEP_SHARE = 0.5
+KEEP_SHARE = 0.4
 """How many bytes of history may be kept for each byte that is current: what a file needs besides,
 for rows that do not fill their page and pages that nobody uses, makes it at most three times as
 large as what is current …"""
-KEEP_LEAST = 256 << 10
+KEEP_LEAST = 128 << 10
 """… unless there is very little …"""
 KEEP_MOST = 256 << 20
 """… and never more than this: when a file is opened, all of it is read."""

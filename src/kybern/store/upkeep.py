@@ -53,8 +53,12 @@ class Upkeep:
             self._earlier.set()
 
     def wrote(self, revision: int, live: int) -> None:
-        """Note a commit, after which so many bytes are current."""
-        if self.forgetting.wrote(revision, self._engine.superseded, live):
+        """Note a commit, after which so many bytes are current.
+
+        A medium that others write to as well is not ours to keep small.
+        """
+        too_much = self.forgetting.wrote(revision, self._engine.superseded, live)
+        if too_much and not self._engine.shared:
             self._too_much.set()
 
     async def run(self, trim: Callable[[], None]) -> None:

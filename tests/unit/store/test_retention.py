@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from kybern.store.interface import Entry
-from kybern.store.retention import KEEP_LEAST, KEEP_MOST, Deadlines, Due, Forgetting
+from kybern.store.retention import KEEP_LEAST, KEEP_MOST, KEEP_SHARE, Deadlines, Due, Forgetting
 
 
 class TestDeadlines:
@@ -30,9 +30,9 @@ class TestForgetting:
         assert forgetting.tick() == 20
         assert forgetting.tick() == 30
 
-    def test_when_there_is_more_than_half_of_what_is_current_the_older_half_goes(self):
+    def test_when_there_is_much_more_than_is_current_the_older_half_goes(self):
         live = 20 << 20
-        keep = live // 2
+        keep = int(live * KEEP_SHARE)
         forgetting = Forgetting(1)
         assert not forgetting.wrote(100, keep // 2 - 1, live)
         assert not forgetting.wrote(200, keep - 1, live)

@@ -168,8 +168,12 @@ class SqliteEngine:
         if revision > state.revision:
             raise FutureRevision(state.revision)
         async with self._compacting:
+            seen = state.revision
             while state.compacted < revision:
-                upto = min(state.compacted + _COMPACT_REVISIONS, revision)
+                # Twice what was written since the last step, or the writers would keep ahead.
+                step = max(_COMPACT_REVISIONS, 2 * (state.revision - seen))
+                seen = state.revision
+                upto = min(state.compacted + step, revision)
                 # From here on nobody begins to read what is about to go.
                 after, state.compacted = state.compacted, upto
                 try:
