@@ -28,7 +28,7 @@ from kybern.client.config import ClientConfig
 from kybern.client.rest import Client
 from kybern.client.tls import TlsTransport
 from kybern.client.transport import Unreachable
-from kybern.cluster import kubeconfigs, slots
+from kybern.cluster import known_servers, kubeconfigs, slots
 from kybern.cluster.certificates import RENEW_BEFORE
 from kybern.cluster.join_discovery import JoinError, discover
 from kybern.lib import pki
@@ -81,7 +81,9 @@ async def join_node(
         await _identify(server, token, ca_hash, node_name, directory)
     for name in ("kubelet-client", "proxy"):
         kubeconfigs.write_one(directory, server, name, "kubelet-client")
-    transport = TlsTransport(_as_node(server, directory))
+    transport = TlsTransport(
+        _as_node(server, directory), servers=known_servers.load(directory, server)
+    )
     client = Client(transport, SYSTEM)
     try:
         if not _is_fresh(directory, "kubelet"):
@@ -108,7 +110,7 @@ async def _identify(
         authority = await discover(server, token, ca_hash)
         pki.save(pki_dir / "ca.crt", authority, 0o644)
         config = ClientConfig(server, ca=authority, token=token)
-    transport = TlsTransport(config)
+    transport = TlsTransport(config, servers=known_servers.load(directory, server))
     client = Client(transport, SYSTEM)
     try:
         if config.token:

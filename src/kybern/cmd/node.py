@@ -19,7 +19,7 @@ from kybern.client.informer import Informers
 from kybern.client.rest import Client
 from kybern.client.tls import TlsTransport
 from kybern.client.transport import Unreachable
-from kybern.cluster import prerequisites
+from kybern.cluster import known_servers, prerequisites
 from kybern.cluster import settings as settings_file
 from kybern.cluster.directory import Directory
 from kybern.cmd import cluster_dns, containerd
@@ -41,6 +41,7 @@ from kybern.network.router import Router
 from kybern.proxy.sync import Proxy, ProxyConfig
 
 if TYPE_CHECKING:
+    from kybern.client.servers import Servers
     from kybern.cluster.settings import Settings
     from kybern.kubelet.runtime.messages.service import RuntimeStatus
 
@@ -65,8 +66,9 @@ async def node(directory: Directory, settings: Settings) -> None:
     network = network_config(directory, settings)
     node_filter = NodeFilter(network)
     runtime = CriRuntime(endpoint(directory, settings), SYSTEM)
-    kubelet_client = client_of(directory, "kubelet-client", "kubelet")
-    proxy_client = client_of(directory, "proxy", "kube-proxy")
+    servers = known_servers.load(directory, settings.server)
+    kubelet_client = client_of(directory, servers, "kubelet-client", "kubelet")
+    proxy_client = client_of(directory, servers, "proxy", "kube-proxy")
     try:
         async with asyncio.TaskGroup() as group:
             group.create_task(node_filter.start(), name="packet filter")
@@ -74,6 +76,7 @@ async def node(directory: Directory, settings: Settings) -> None:
             group.create_task(_wait_ready(kubelet_client), name="api server")
         async with Tasks("node", clock=SYSTEM) as tasks:
             informers = Informers(proxy_client, tasks)
+            known_servers.follow(informers, servers, directory)
             kubelet = Kubelet(
                 kubelet_config(directory, settings),
                 kubelet_client,
@@ -103,10 +106,10 @@ async def node(directory: Directory, settings: Settings) -> None:
         await runtime.close()
 
 
-def client_of(directory: Directory, name: str, agent: str) -> Client:
-    """Return the API server, as one of the node's users."""
+def client_of(directory: Directory, servers: Servers, name: str, agent: str) -> Client:
+    """Return the API servers, as one of the node's users."""
     config = load_kubeconfig(directory.kubeconfigs / f"{name}.kubeconfig")
-    return Client(TlsTransport(config), SYSTEM, user_agent=agent)
+    return Client(TlsTransport(config, servers=servers), SYSTEM, user_agent=agent)
 
 
 def endpoint(directory: Directory, settings: Settings) -> str:
