@@ -5,7 +5,9 @@ Out:  a `Clock` to hand to whoever needs the time, and the text forms of RFC 333
 By:   everything that waits or stamps; decisions get `now` as a plain number instead.
 
 In virtual time the event loop jumps to the next timer as soon as nothing is ready to run, so
-a simulated day takes as long as the work done in it.
+a simulated day takes as long as the work done in it. Given a source of chance, the loop also
+draws which of the ready callbacks runs next: each seed is another order of events, and the same
+seed always the same one.
 """
 
 from __future__ import annotations
@@ -15,11 +17,13 @@ import contextlib
 import re
 import selectors
 import time
+from collections import deque
 from datetime import UTC, datetime, timedelta
 from typing import TYPE_CHECKING, Any, Protocol, TypeVar
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Coroutine, Iterator
+    from random import Random
 
 T = TypeVar("T")
 
@@ -90,12 +94,20 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     `outside()`, time stands still and the loop waits for real.
     """
 
-    def __init__(self, patience: float = 5.0) -> None:
-        """Make a loop at time 0; `patience` is the real seconds before `Deadlock` is raised."""
+    def __init__(self, patience: float = 5.0, rng: Random | None = None) -> None:
+        """Make a loop at time 0.
+
+        Args:
+            patience: the real seconds before `Deadlock` is raised.
+            rng: draws what runs next; first come, first served when None.
+        """
         self.elapsed = 0.0
         self.patience = patience
         self.outstanding = 0
         super().__init__(_JumpingSelector(self))
+        if rng is not None:
+            self._ready = _Lottery(rng)
+            self.set_task_factory(_numbered())
 
     def time(self) -> float:
         """Return the simulated seconds since the loop began."""
@@ -146,9 +158,55 @@ class _JumpingSelector(selectors.DefaultSelector):
         return events
 
 
-def run_virtual(main: Coroutine[Any, Any, T], *, patience: float = 5.0) -> T:
+class _Lottery(deque[asyncio.Handle]):
+    """What is ready to run; the next is drawn from the few that have waited longest.
+
+    So nothing starves: whatever is at the head runs, on average, after `TICKETS` draws.
+    """
+
+    TICKETS = 8
+
+    def __init__(self, rng: Random) -> None:
+        super().__init__()
+        self._random = rng.random
+
+    def popleft(self) -> asyncio.Handle:
+        count = len(self)
+        if count > 1:
+            drawn = int(self._random() * min(count, self.TICKETS))
+            if drawn:
+                self[0], self[drawn] = self[drawn], self[0]
+        return super().popleft()
+
+
+class _NumberedTask(asyncio.Task[Any]):
+    """A task with a hash of its own: sets of tasks have the same order in every run."""
+
+    number = 0
+
+    def __hash__(self) -> int:
+        return self.number
+
+
+def _numbered() -> Callable[..., asyncio.Task[Any]]:
+    count = 0
+
+    def make(loop: asyncio.AbstractEventLoop, coro: Any, **more: Any) -> asyncio.Task[Any]:
+        nonlocal count
+        count += 1
+        _NumberedTask.number = count  # the constructor already asks for the hash
+        task = _NumberedTask(coro, loop=loop, **more)
+        task.number = count
+        return task
+
+    return make
+
+
+def run_virtual(
+    main: Coroutine[Any, Any, T], *, patience: float = 5.0, rng: Random | None = None
+) -> T:
     """Run a coroutine to its end in virtual time and return its result."""
-    with asyncio.Runner(loop_factory=lambda: VirtualLoop(patience)) as runner:
+    with asyncio.Runner(loop_factory=lambda: VirtualLoop(patience, rng)) as runner:
         return runner.run(main)
 
 

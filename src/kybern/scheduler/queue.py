@@ -247,7 +247,7 @@ class SchedulingQueue:
         # Whoever was parked first is the first of the dictionary.
         late = list(
             itertools.takewhile(
-                lambda each: now - each.since >= LONGEST_PARKED, self._parked.values()
+                lambda each: each.since + LONGEST_PARKED <= now, self._parked.values()
             )
         )
         for waiting in late:

@@ -65,8 +65,8 @@ class Collection:
         self._count = 0
         self._framed: deque[Sequence[Event]] = deque()
         self._framed_count = 0
-        self._whole: set[Watcher] = set()
-        self._scoped: dict[str, set[Watcher]] = {}
+        self._whole: dict[Watcher, None] = {}
+        self._scoped: dict[str, dict[Watcher, None]] = {}
 
     def publish(self, now: float) -> None:
         """Remember the pending events and tell the watchers."""
@@ -100,16 +100,16 @@ class Collection:
         A scope is the prefix, a longer one that ends with "/" (a namespace), or a single key.
         """
         if scope == self.prefix:
-            self._whole.add(watcher)
+            self._whole[watcher] = None
         else:
-            self._scoped.setdefault(scope, set()).add(watcher)
+            self._scoped.setdefault(scope, {})[watcher] = None
 
     def leave(self, watcher: Watcher, scope: str) -> None:
         """Tell it no more; idempotent."""
-        self._whole.discard(watcher)
+        self._whole.pop(watcher, None)
         watchers = self._scoped.get(scope)
         if watchers is not None:
-            watchers.discard(watcher)
+            watchers.pop(watcher, None)
             if not watchers:
                 del self._scoped[scope]
 

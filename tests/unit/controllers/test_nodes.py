@@ -276,6 +276,31 @@ def test_pods_of_a_node_that_is_gone_are_removed():
     run_virtual(main())
 
 
+def test_a_lost_pod_is_removed_although_somebody_wrote_in_between(monkeypatch):
+    async def main():
+        async with cluster(*ALL, nodes=False) as it:
+            first, *_ = await nodes(it, 2)
+            await pod_on(it, "lost", "n0")
+            client = it.host.running["pod-garbage-collector-controller"]._client
+            patch, refused = client.patch, []
+
+            async def conflict(*args, **more):
+                if not refused:
+                    refused.append(args)
+                    raise errors.Conflict("the object has been modified")
+                return await patch(*args, **more)
+
+            monkeypatch.setattr(client, "patch", conflict)
+            first.die()
+            await it.client.delete(Node, "n0")
+            await it.settle(60)
+            assert refused
+            with pytest.raises(errors.NotFound):
+                await it.client.get(Pod, "lost", "default")
+
+    run_virtual(main())
+
+
 def test_out_of_service_nodes_give_their_terminating_pods_up():
     async def main():
         async with cluster(*ALL, nodes=False) as it:

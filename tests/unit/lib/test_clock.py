@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 
 import pytest
 from hypothesis import given
@@ -129,3 +130,44 @@ def test_parse_refuses(text):
 def test_micro_round_trip(second, micro):
     text = f"{clock.rfc3339(second)[:-1]}.{micro:06}Z"
     assert clock.rfc3339_micro(clock.parse_rfc3339(text)) == text
+
+
+def shuffled(seed):
+    async def main():
+        order = []
+
+        async def note(number):
+            for _ in range(3):
+                await asyncio.sleep(0)
+                order.append(number)
+
+        async with asyncio.TaskGroup() as group:
+            for number in range(20):
+                group.create_task(note(number))
+        return order
+
+    return clock.run_virtual(main(), rng=random.Random(seed))
+
+
+def test_with_chance_the_next_to_run_is_drawn():
+    assert shuffled(1) != sorted(shuffled(1))
+    assert shuffled(1) != shuffled(2)
+    assert sorted(shuffled(1)) == sorted(shuffled(2))
+
+
+def test_the_same_chance_gives_the_same_order():
+    assert shuffled(7) == shuffled(7)
+
+
+def test_tasks_of_a_shuffled_loop_have_an_order_in_sets():
+    async def main():
+        tasks = [asyncio.create_task(asyncio.sleep(1)) for _ in range(50)]
+        hashes = [hash(task) for task in tasks]
+        await asyncio.wait(tasks)
+        return hashes
+
+    assert run_twice(main) == [list(range(first, first + 50)) for first in (2, 2)]
+
+
+def run_twice(main):
+    return [clock.run_virtual(main(), rng=random.Random(1)) for _ in range(2)]

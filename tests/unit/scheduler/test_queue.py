@@ -178,6 +178,14 @@ def test_nobody_waits_for_ever():
     assert order(queue, 300) == ["a"]
 
 
+@given(st.floats(0, 1e9))
+def test_what_is_due_is_woken(now):
+    queue = a_queue(info("a"))
+    queue.park(queue.pop(now), News.NODE_ADDED, now)
+    due = queue.next_due(now)
+    assert queue.flush(due) == 1
+
+
 steps = st.lists(
     st.tuples(st.sampled_from(["add", "gate", "pop", "park", "retry", "tell", "forget", "flush"]),
               st.integers(0, 4)),

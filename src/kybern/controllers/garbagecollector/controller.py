@@ -49,7 +49,7 @@ class GarbageCollector:
         self._client = ctx.client
         self._graph = Graph()
         self._absent: OrderedDict[str, None] = OrderedDict()
-        self._unresolved: set[Work] = set()
+        self._unresolved: dict[Work, None] = {}
         self._monitors = Monitors(ctx.client, ctx.informers, self._seen, self._gone)
         self._loop: Loop[Work] = Loop("garbagecollector", self.reconcile, workers=WORKERS)
 
@@ -83,7 +83,7 @@ class GarbageCollector:
         for kind in gone:
             for node in list(self._graph.of_kind(kind)):
                 self._is_gone(node.uid)
-        unresolved, self._unresolved = self._unresolved, set()
+        unresolved, self._unresolved = self._unresolved, {}
         self._add(unresolved)
 
     def _add(self, work: Iterable[Work]) -> None:
@@ -116,7 +116,7 @@ class GarbageCollector:
             return
         kind = self._monitors.resolve(reference.apiVersion, reference.kind)
         if kind is None:
-            self._unresolved.add(Work(Verb.VERIFY, node.uid))
+            self._unresolved[Work(Verb.VERIFY, node.uid)] = None
             return
         if await self._get(kind, node.namespace, node.name, node.uid) is None:
             self._is_gone(node.uid)
@@ -191,7 +191,7 @@ class GarbageCollector:
         for reference in latest.metadata.ownerReferences or ():
             state = await self._state(node, reference)
             if state is None:
-                self._unresolved.add(Work(Verb.CONSIDER, node.uid))
+                self._unresolved[Work(Verb.CONSIDER, node.uid)] = None
                 return None
             states[reference.uid] = state
         return states

@@ -60,7 +60,7 @@ class Node:
         self.kind: Kind | None = None
         self.reference: Owner | None = None
         self.owners: tuple[Owner, ...] = ()
-        self.dependents: set[str] = set()
+        self.dependents: dict[str, None] = {}  # in the order they came
         self.deleting = False
         self.foreground = False
 
@@ -115,13 +115,13 @@ class Graph:
         node = self._nodes.pop(uid, None)
         if node is None:
             return []
-        node.dependents.discard(uid)  # nothing keeps anybody from naming himself
+        node.dependents.pop(uid, None)  # nothing keeps anybody from naming himself
         work = [Work(Verb.CONSIDER, dependent) for dependent in sorted(node.dependents)]
         for reference in node.owners:
             owner = self._nodes.get(reference.uid)
             if owner is None:
                 continue
-            owner.dependents.discard(uid)
+            owner.dependents.pop(uid, None)
             if owner.foreground:
                 work.append(Work(Verb.CONSIDER, owner.uid))
             self._drop_if_unknown(owner)
@@ -148,7 +148,7 @@ class Graph:
             if released and (owner := self._nodes.get(uid)) is not None and owner.foreground:
                 work.append(Work(Verb.CONSIDER, uid))
             if now is None and (owner := self._nodes.get(uid)) is not None:
-                owner.dependents.discard(node.uid)
+                owner.dependents.pop(node.uid, None)
                 self._drop_if_unknown(owner)
         return work
 
@@ -164,7 +164,7 @@ class Graph:
         elif owner.foreground:
             # Born into a family that is being deleted.
             work.append(Work(Verb.CONSIDER, node.uid))
-        owner.dependents.add(node.uid)
+        owner.dependents[node.uid] = None
         return work
 
     def _transitions(self, node: Node, metadata: Any) -> list[Work]:

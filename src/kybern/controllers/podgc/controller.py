@@ -97,8 +97,8 @@ class PodGarbageCollector:
                     subresource="status",
                 )
             await self._client.delete(Pod, name, namespace, uid=pod.metadata.uid, grace=0)
-        except (errors.NotFound, errors.Conflict):
-            return  # gone, or another pod by now
+        except errors.NotFound:
+            return  # gone
 
     def _failed(self, pod: Pod, reason: Reason) -> dict[str, Any]:
         status: dict[str, Any] = {"phase": "Failed"}

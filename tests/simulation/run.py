@@ -1,0 +1,148 @@
+"""One seed: a simulated hour of a cluster, and what was wrong with it."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import functools
+import logging
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from kybern.apiserver.handlers import watch
+from kybern.client import informer
+from kybern.lib.clock import run_virtual
+from tests.simulation.chance import seeded
+from tests.simulation.faults import Misfortune
+from tests.simulation.profiles import HOUR, TROUBLE, Profile, draw
+from tests.simulation.settled import Settled
+from tests.simulation.workload import Users
+from tests.simulation.world import Ears, World
+
+if TYPE_CHECKING:
+    from collections import Counter
+    from collections.abc import Iterator
+
+    from tests.simulation.engine import Base
+
+
+@dataclass(frozen=True, slots=True)
+class Outcome:
+    """What became of a seed.
+
+    Attributes:
+        seed: which one.
+        profile: what it brought.
+        violations: what was wrong; the run ended with the first.
+        digest: of everything that happened: the same seed must have the same.
+        writes: how many there were.
+        checked: how often an invariant was at stake, by name.
+        lines: what happened, when asked for.
+    """
+
+    seed: int
+    profile: Profile
+    violations: tuple[str, ...]
+    digest: str
+    writes: int
+    checked: Counter[str]
+    lines: tuple[str, ...]
+
+
+def simulate(seed: int, *, profile: Profile | None = None, trace: bool = False) -> Outcome:
+    """Run a seed."""
+    base = fresh()
+    with seeded(seed) as rng, rare():
+        profile = profile or draw(rng)
+        loop_rng = type(rng)(f"loop {seed}") if profile.shuffled else None
+
+        async def main() -> Outcome:
+            world = World(profile, rng, base)
+            world.lines = [] if trace else None
+            with listening(world):
+                await _hour(world)
+            return Outcome(
+                seed,
+                profile,
+                tuple(world.violations),
+                world.digest.hexdigest(),
+                world.engine.revision - base.revision,
+                world.invariants.checked,
+                tuple(world.lines or ()),
+            )
+
+        return run_virtual(main(), rng=loop_rng)
+
+
+async def _hour(world: World) -> None:
+    users, misfortune = Users(world), Misfortune(world)
+    async with world.tasks as tasks:
+        await world.start()
+        tasks.spawn(users.run(), name="users")
+        tasks.spawn(misfortune.run(), name="misfortune")
+        if not await _ended(world, TROUBLE):
+            world.calm = True
+            world.note("calm", "")
+            await misfortune.heal()
+            if not await _ended(world, HOUR):
+                known = world.engine.revision
+                await world.clock.sleep(5)
+                for problem in Settled(world, users, known).problems():
+                    world.violate(problem)
+        for component in world.components:
+            await component.kill()
+
+
+async def _ended(world: World, at: float) -> bool:
+    """Let time pass; say whether the run ended early."""
+    with contextlib.suppress(TimeoutError):
+        async with asyncio.timeout_at(at):
+            await world.ended.wait()
+    return bool(world.violations)
+
+
+@functools.cache
+def fresh() -> Base:
+    """Return what a fresh cluster holds; made once."""
+    import numpy  # noqa: F401 - draws chance of its own when it is loaded
+
+    with seeded("fresh") as rng:
+
+        async def main() -> Base:
+            world = World(Profile(nodes=0), rng)
+            async with world.tasks:
+                await world.start()
+                await world.clock.sleep(10)
+                await world.controllers.kill()
+                await world.scheduler.kill()
+                return world.engine.base()
+
+        return run_virtual(main())
+
+
+@contextlib.contextmanager
+def rare() -> Iterator[None]:
+    """Let what happens every minute for nothing's sake happen rarely."""
+    kept = watch.BOOKMARK_EVERY, informer.SHORTEST, informer.LONGEST
+    watch.BOOKMARK_EVERY, informer.SHORTEST, informer.LONGEST = 600.0, 1200, 2400
+    try:
+        yield
+    finally:
+        watch.BOOKMARK_EVERY, informer.SHORTEST, informer.LONGEST = kept
+
+
+@contextlib.contextmanager
+def listening(world: World) -> Iterator[None]:
+    """Take every logged error for a violation."""
+    logger = logging.getLogger("kybern")
+    ears = Ears(world)
+    level, propagate = logger.level, logger.propagate
+    logger.addHandler(ears)
+    logger.setLevel(logging.ERROR)
+    logger.propagate = False
+    try:
+        yield
+    finally:
+        logger.removeHandler(ears)
+        logger.setLevel(level)
+        logger.propagate = propagate
