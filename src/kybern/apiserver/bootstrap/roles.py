@@ -28,6 +28,7 @@ PARTS = {
     "system:aggregate-to-admin": "admin",
     "system:aggregate-to-edit": "edit",
     "system:aggregate-to-view": "view",
+    "system:aggregated-metrics-reader": "view",
 }
 """The label by which these roles are collected."""
 
@@ -104,6 +105,8 @@ ROLES: dict[str, tuple[str, ...]] = {
         f"{READ}: networking.k8s.io: ingresses ingresses/status networkpolicies",
         f"{READ}: resource.k8s.io: resourceclaims resourceclaims/status resourceclaimtemplates",
     ),
+    # metrics-server brings this one, with the API that is built in here
+    "system:aggregated-metrics-reader": (f"{READ}: metrics.k8s.io: nodes pods",),
     "system:heapster": (
         f"{READ}: core: events namespaces nodes pods",
         f"{READ}: extensions: deployments",
