@@ -28,6 +28,7 @@ import idle
 import pod_start
 import scheduling
 import store_life
+import workloads
 
 HERE = Path(__file__).resolve().parent
 UPSTREAM_DAY = "python 2157 loops/s, json 14709 round trips/s, fsync 2612/s"
@@ -70,6 +71,8 @@ ROWS = {
         "181-191 pods/s",
         "1,000 pods/s",
     ),
+    "pods of one set": Row("one ReplicaSet of 10,000 pods: all created", "-", "8 s"),
+    "deployments": Row("1,000 Deployments of one replica, fake nodes: all ready", "-", "10 s"),
     "one": Row("pod start, image present, one at a time, p50", "0.62 s", "0.3 s"),
     "burst": Row("30 pods at once, all Ready", "8.8 s", "5 s"),
     "updates": Row(
@@ -134,6 +137,10 @@ def measure_control_plane(seconds, notes, *, quick):
     nodes, pods = (200, 600) if quick else (1000, 3000)
     with clusters.up("--control-plane-only") as target:
         ROWS["scheduling"].ours = f"{scheduling.measure(target, nodes, pods):,.0f} pods/s"
+    with clusters.up("--control-plane-only") as target:
+        created, ready = workloads.measure(target, *((1000, 100) if quick else ()))
+        ROWS["pods of one set"].ours = f"{created:.1f} s"
+        ROWS["deployments"].ours = f"{ready:.1f} s"
     if shutil.which("wrk"):
         with clusters.up("--control-plane-only") as target:
             figures = api_load.measure(target, seconds, 1 if quick else 3, long_list=False)
