@@ -39,6 +39,8 @@ from kybern.controllers.serviceaccount.controller import ServiceAccountControlle
 from kybern.controllers.statefulset.controller import StatefulSetController
 from kybern.controllers.tainteviction.controller import TaintEvictionController
 from kybern.controllers.tokencleaner.controller import TokenCleaner
+from kybern.controllers.ttl.controller import TtlController
+from kybern.controllers.ttlafterfinished.controller import TtlAfterFinishedController
 
 ALL: tuple[Descriptor, ...] = (
     Descriptor(
@@ -180,6 +182,20 @@ ALL: tuple[Descriptor, ...] = (
         component="pv-protection-controller",
         make=PvProtectionController,
         aliases=("pv-protection",),
+    ),
+    Descriptor(
+        "ttl-controller",
+        account="ttl-controller",
+        component="ttl-controller",
+        make=TtlController,
+        aliases=("ttl",),
+    ),
+    Descriptor(
+        "ttl-after-finished-controller",
+        account="ttl-after-finished-controller",
+        component="ttl-after-finished-controller",
+        make=TtlAfterFinishedController,
+        aliases=("ttl-after-finished",),
     ),
     Descriptor(
         "certificatesigningrequest-signing-controller",
