@@ -1,0 +1,1 @@
+"""Deletes Jobs some time after they finished, if they say so."""
