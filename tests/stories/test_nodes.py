@@ -1,0 +1,274 @@
+"""Several nodes: pods, Services and names across them; nodes that come, die and go."""
+
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+from pathlib import Path
+
+import pytest
+
+from .conftest import (
+    IMAGE,
+    KYBERN,
+    Cluster,
+    eventually,
+    free_port,
+    network,
+    run,
+    short_directory,
+    traces,
+)
+
+GRACE = 16.0  # a heartbeat comes every ten seconds
+# Says who answers, and who asked.
+SCRIPT = r"""
+mkdir -p /www/cgi-bin
+printf '#!/bin/sh\necho; echo $HOSTNAME ${REMOTE_ADDR#[::ffff:}\n' > /www/cgi-bin/who
+chmod +x /www/cgi-bin/who
+echo started
+exec httpd -f -p 8080 -h /www
+"""
+
+
+def pod(name, node):
+    container = {"name": "c", "image": IMAGE, "command": ["sh", "-c", SCRIPT]}
+    return {
+        "apiVersion": "v1",
+        "kind": "Pod",
+        "metadata": {"name": name, "labels": {"app": "who"}},
+        "spec": {
+            "nodeName": node, "containers": [container], "terminationGracePeriodSeconds": 1,
+        },
+    }  # fmt: skip
+
+
+@pytest.fixture(scope="module")
+def fleet(busybox_archive):
+    """A cluster of two nodes."""
+    if os.geteuid() != 0:
+        pytest.skip("a node needs root")
+    before = network()
+    cluster = Cluster(short_directory(), free_port())
+    settings = {"data_dir": str(cluster.directory), "node_monitor_grace": GRACE}
+    (cluster.directory / "cluster.json").write_text(json.dumps(settings))
+    try:
+        cluster.up("--nodes", "2")
+        cluster.kybern("image", "load", str(busybox_archive))
+        cluster.names = nodes(cluster)
+        for number, node in enumerate(cluster.names, 1):
+            cluster.kubectl("apply", "-f", "-", stdin=json.dumps(pod(f"p{number}", node)))
+        cluster.kubectl("expose", "pod", "p2", "--name=who", "--port=80", "--target-port=8080")
+        cluster.kubectl("wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s")
+        yield cluster
+    finally:
+        logs = "".join(
+            f"--- {path.relative_to(cluster.directory)}\n{path.read_text(errors='replace')[-3000:]}"
+            for path in sorted(cluster.directory.rglob("logs/*.log"))
+        )
+        down = cluster.kybern("down", "--purge", check=False)
+        left = traces(cluster.directory) + sorted(network() - before)
+        shutil.rmtree(cluster.directory, ignore_errors=True)
+        print(logs)  # noqa: T201 - pytest shows it when a story failed
+    assert down.returncode == 0, down.stderr
+    assert left == []
+
+
+def nodes(cluster):
+    return [node["metadata"]["name"] for node in cluster.get("nodes")["items"]]
+
+
+def ready(cluster, name):
+    conditions = cluster.get("node", name)["status"]["conditions"]
+    return next(c["status"] for c in conditions if c["type"] == "Ready")
+
+
+def address(cluster, name):
+    return eventually(lambda: cluster.get("pod", name)["status"].get("podIP"))
+
+
+def ask(cluster, name, url):
+    """Fetch a page from inside a pod; return who answered and whom they saw ask."""
+    page = cluster.kubectl(
+        "exec", name, "--", "timeout", "5", "wget", "-q", "-O-", url, check=False
+    )
+    return page.stdout.strip().rstrip("]").split()
+
+
+def inside(cluster, index):
+    """Return the network namespace of a further node."""
+    settings = json.loads((cluster.directory / f"nodes/{index}/cluster.json").read_text())
+    return settings["netns"]
+
+
+def test_each_node_has_a_part_of_the_pods_network(fleet):
+    first, second = (node["spec"]["podCIDR"] for node in fleet.get("nodes")["items"])
+    assert first != second
+    for number, part in ((1, first), (2, second)):
+        assert address(fleet, f"p{number}").rpartition(".")[0] == part.rpartition(".")[0]
+    assert fleet.names[1] == f"{fleet.names[0]}-2"
+    said = fleet.kybern("status").stdout
+    assert all(f"{name} " in said for name in fleet.names)
+    assert re.search(r"^containerd 2 +\d+", said, re.MULTILINE)
+
+
+def test_pods_of_different_nodes_see_each_other_as_they_are(fleet):
+    for asking in ("p1", "p2"):
+        for answering in ("p1", "p2"):
+            url = f"http://{address(fleet, answering)}:8080/cgi-bin/who"
+            answer = eventually(lambda a=asking, u=url: ask(fleet, a, u), 20)
+            assert answer == [answering, address(fleet, asking)]
+
+
+def test_the_machine_reaches_pods_of_every_node(fleet):
+    for name in ("p1", "p2"):
+        url = f"http://{address(fleet, name)}:8080/cgi-bin/who"
+        page = subprocess.run(["curl", "-s", "-m", "5", url], capture_output=True, text=True)
+        assert page.stdout.split()[0] == name
+
+
+def test_services_and_names_work_on_every_node(fleet):
+    service = fleet.get("service", "who")["spec"]["clusterIP"]
+    name = "who.default.svc.cluster.local"
+    for asking in ("p1", "p2"):
+        eventually(lambda a=asking: service in fleet.kubectl("exec", a, "--", "nslookup", name), 20)
+        found = set()
+
+        def answers(asking=asking, found=found):
+            found.update(ask(fleet, asking, f"http://{name}/cgi-bin/who")[:1])
+            return found == {"p1", "p2"}
+
+        eventually(answers, 30, 0)
+
+
+def test_each_node_answers_for_names_itself(fleet):
+    slices = fleet.get("endpointslices", "-l", "kubernetes.io/service-name=kube-dns",
+                       namespace="kube-system")["items"]  # fmt: skip
+    servers = {e["nodeName"]: e["addresses"][0] for s in slices for e in s["endpoints"]}
+    assert set(servers) == set(fleet.names)
+    internal = {
+        node["metadata"]["name"]: node["status"]["addresses"][0]["address"]
+        for node in fleet.get("nodes")["items"]
+    }
+    assert servers == internal
+
+
+def test_logs_and_commands_reach_the_right_node(fleet):
+    assert fleet.kubectl("logs", "p2") == "started\n"
+    assert fleet.kubectl("exec", "p2", "--", "hostname") == "p2\n"
+    path = f"/api/v1/nodes/{fleet.names[1]}/proxy/pods"
+    found = json.loads(fleet.kubectl("get", "--raw", path))["items"]
+    assert [each["metadata"]["name"] for each in found] == ["p2"]
+
+
+def test_a_node_that_dies_is_noticed_and_comes_back(fleet):
+    before = fleet.get("pod", "p2")["status"]["containerStatuses"][0]["containerID"]
+    state = json.loads((fleet.directory / "nodes/2/run/state.json").read_text())
+    for pid in (state["pid"], *(child["pid"] for child in state["children"])):
+        os.kill(pid, signal.SIGKILL)
+    eventually(lambda: ready(fleet, fleet.names[1]) == "Unknown", 60)
+    # what ran goes on running, and can be reached
+    url = f"http://{address(fleet, 'p2')}:8080/cgi-bin/who"
+    assert ask(fleet, "p1", url) == ["p2", address(fleet, "p1")]
+    assert "1 node started" in fleet.kybern("up").stderr
+    assert ready(fleet, fleet.names[1]) == "True"
+    eventually(lambda: fleet.kubectl("logs", "p2") == "started\n", 30)
+    now = fleet.get("pod", "p2")["status"]["containerStatuses"][0]
+    assert (now["containerID"], now["restartCount"]) == (before, 0)
+
+
+def test_nodes_are_added_and_taken_away(fleet, busybox_archive):
+    fleet.kybern("up", "--nodes", "3")
+    third = f"{fleet.names[0]}-3"
+    assert nodes(fleet) == [*fleet.names, third]
+    space = inside(fleet, 3)
+    fleet.kybern("image", "load", str(busybox_archive))
+    fleet.kubectl("apply", "-f", "-", stdin=json.dumps(pod("p3", third)))
+    fleet.kubectl("wait", "--for=condition=Ready", "pod/p3", "--timeout=60s")
+    url = f"http://{address(fleet, 'p3')}:8080/cgi-bin/who"
+    assert ask(fleet, "p2", url) == ["p3", address(fleet, "p2")]
+    part = fleet.get("node", third)["spec"]["podCIDR"]
+    fleet.kybern("up", "--nodes", "2")
+    assert nodes(fleet) == fleet.names
+    assert not (fleet.directory / "nodes/3").exists()
+    assert not Path("/run/netns", space).exists()
+    eventually(lambda: part not in routes(), 20)
+    eventually(lambda: part not in routes(inside(fleet, 2)), 20)
+
+
+def routes(space=""):
+    words = ["ip", *(["-n", space] if space else []), "route"]
+    return subprocess.run(words, capture_output=True, text=True, check=True).stdout
+
+
+@pytest.fixture
+def far():
+    """A machine behind a router: this one routes between it and the cluster's nodes."""
+    space, cable = f"kyb-far-{os.getpid()}", f"kf{os.getpid()}"
+    for words in (
+        f"netns add {space}",
+        f"link add {cable} type veth peer name eth0 netns {space}",
+        f"address add 10.255.77.1/24 dev {cable}",
+        f"link set {cable} up",
+        f"-n {space} address add 10.255.77.2/24 dev eth0",
+        f"-n {space} link set eth0 up",
+        f"-n {space} link set lo up",
+        f"-n {space} route add default via 10.255.77.1",
+    ):
+        subprocess.run(["ip", *words.split()], check=True)
+    directory = short_directory()
+    enter = ["nsenter", f"--net=/run/netns/{space}", *KYBERN]
+    env = {**os.environ, "KYBERN_DATA_DIR": directory}
+
+    def kybern(*words, check=True):
+        return run([*enter, *words], env=env, check=check, timeout=180)
+
+    kybern.directory, kybern.space = Path(directory), space
+    yield kybern
+    down = kybern("down", "--purge", check=False)
+    subprocess.run(["ip", "link", "delete", cable], check=True)
+    subprocess.run(["ip", "netns", "delete", space], check=True)
+    shutil.rmtree(directory, ignore_errors=True)
+    assert down.returncode == 0, down.stderr
+    assert traces(directory) == []
+
+
+OTHER = {
+    "cniVersion": "0.4.0",
+    "name": "other",
+    "plugins": [
+        {
+            "type": "bridge", "bridge": "other0", "isGateway": True,
+            "ipam": {"type": "host-local", "subnet": "10.255.78.0/24"},
+        }
+    ],
+}  # fmt: skip
+
+
+def test_a_machine_behind_a_router_joins_and_brings_its_own_network(fleet, far, busybox_archive):
+    join = fleet.kybern("token", "create", "--print-join-command").stdout.split()[1:]
+    far(*join, "--node-name", "far")
+    assert ready(fleet, "far") == "True"
+    assert "far " in far("status").stdout
+    far("image", "load", str(busybox_archive))
+    fleet.kubectl("apply", "-f", "-", stdin=json.dumps(pod("p4", "far")))
+    fleet.kubectl("wait", "--for=condition=Ready", "pod/p4", "--timeout=60s")
+    for asking, answering in (("p4", "p1"), ("p4", "p2"), ("p1", "p4"), ("p2", "p4")):
+        url = f"http://{address(fleet, answering)}:8080/cgi-bin/who"
+        answer = eventually(lambda a=asking, u=url: ask(fleet, a, u), 20)
+        assert answer == [answering, address(fleet, asking)]
+    assert fleet.kubectl("logs", "p4") == "started\n"
+    found = fleet.kubectl("exec", "p4", "--", "nslookup", "kubernetes.default.svc.cluster.local")
+    assert fleet.get("service", "kubernetes")["spec"]["clusterIP"] in found
+    assert "-vx" in routes(far.space)
+
+    (far.directory / "cni/net.d/20-other.conflist").write_text(json.dumps(OTHER))
+    eventually(lambda: not (far.directory / "cni/net.d/10-kybern.conflist").exists(), 20)
+    eventually(lambda: "-vx" not in routes(far.space), 20)
+    fleet.kubectl("apply", "-f", "-", stdin=json.dumps(pod("p5", "far")))
+    assert address(fleet, "p5").startswith("10.255.78.")
+    fleet.kubectl("delete", "pod", "p4", "p5", "--now")
+    far("down", "--purge")
+    fleet.kubectl("delete", "node", "far")
