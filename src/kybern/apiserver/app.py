@@ -41,6 +41,7 @@ from kybern.apiserver.handlers.kubelets import Kubelets
 from kybern.apiserver.health import Health
 from kybern.apiserver.registry.all import registry
 from kybern.apiserver.registry.core.allocation import Allocators
+from kybern.apiserver.registry.core.neighbours import Neighbours
 from kybern.apiserver.registry.identity import Identities, PooledRandom
 from kybern.apiserver.usage.serve import UsageApi
 
@@ -136,6 +137,10 @@ class ApiServer:
         """Write what every cluster starts with; the server is ready afterwards."""
         services = self.services
         start.load_allocations(services)
+        if services.store.shared:
+            prefix = services.resources.find("", "v1", "services").prefix
+            self._neighbours = Neighbours(services.store, prefix, services.allocators)
+            services.allocators.neighbours = self._neighbours
         loopback = Loopback(services)
         await start.namespaces(loopback)
         self._kubernetes = KubernetesService(services, loopback)
@@ -156,6 +161,7 @@ class ApiServer:
             group.create_task(self._kubernetes.keep(), name="kubernetes service")
             if store.shared:
                 group.create_task(self._identity.keep(), name="identity")
+                group.create_task(self._neighbours.run(), name="numbers of Services")
 
     async def leave(self) -> None:
         """Send nobody here any more: the first thing to do when this server is to end."""

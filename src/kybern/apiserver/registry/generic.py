@@ -9,11 +9,13 @@ The object passed in is used up: it is changed on the way and must not be used a
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol
 
 from kybern.api import errors
 from kybern.apiserver.registry import deletion, managed, metadata
 from kybern.apiserver.registry.review import CREATE, DELETE, UPDATE, Review
+from kybern.lib import logs
 from kybern.store.interface import Entry, KeyExists, Mismatch
 
 if TYPE_CHECKING:
@@ -21,6 +23,8 @@ if TYPE_CHECKING:
     from kybern.apiserver.context import RequestContext
     from kybern.apiserver.registry.resource import Resource
     from kybern.apiserver.registry.strategy import Strategy
+
+log = logs.get("apiserver")
 
 NAME_ATTEMPTS = 8
 """How many generated names are tried before the client is told that all were taken."""
@@ -133,8 +137,11 @@ async def _create_once(
         if claim is not None:
             claim.release()
         raise
-    if claim is not None:
-        claim.keep()
+    if claim is not None and (problem := claim.keep()):
+        with contextlib.suppress(Mismatch):  # somebody has already changed or deleted it
+            await ctx.services.store.delete(entry.key, entry)
+        claim.release()
+        raise errors.Conflict.of(resource.kind, obj.metadata.name, problem)
     return entry
 
 
@@ -202,8 +209,8 @@ async def _update_once(
         if claim is not None:
             claim.release()
         raise
-    if claim is not None:
-        claim.keep()
+    if claim is not None and (problem := claim.keep()):
+        log.error("an object has what is another's", key=entry.key, why=problem)
     return written
 
 

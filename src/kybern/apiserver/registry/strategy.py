@@ -29,8 +29,11 @@ ENVELOPE = frozenset(("kind", "apiVersion", "metadata", "status"))
 class Claim(Protocol):
     """What was taken for an object that is about to be stored."""
 
-    def keep(self) -> None:
-        """The object is stored."""
+    def keep(self) -> str:
+        """The object is stored; return why it must not be, "" when all is well.
+
+        Only where several servers write can somebody else have been faster.
+        """
 
     def release(self) -> None:
         """It is not: give everything back."""

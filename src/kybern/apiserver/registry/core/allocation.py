@@ -16,6 +16,8 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from random import Random
 
+    from kybern.apiserver.registry.core.neighbours import Neighbours
+
 
 class Taken(Exception):  # the message is upstream's sentence
     """The number is somebody's already, or outside the range, or none is left."""
@@ -172,3 +174,5 @@ class Allocators:
     def __init__(self, service_cidr: str, node_ports: tuple[int, int], rng: Random) -> None:
         self.addresses = Addresses(service_cidr, rng)
         self.ports = Ports(*node_ports, rng)
+        self.neighbours: Neighbours | None = None
+        """What other servers over the same store give out, where there may be any."""

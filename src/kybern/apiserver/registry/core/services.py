@@ -28,7 +28,9 @@ SPEC = Path("spec")
 class ServiceClaim:
     """What was taken for a Service, and what it will no longer need."""
 
-    def __init__(self, allocators: Allocators) -> None:
+    def __init__(self, allocators: Allocators, key: str) -> None:
+        """Take nothing yet, for the Service with this key in the store."""
+        self.key = key
         self._allocators = allocators
         self._addresses: list[str] = []
         self._ports: list[int] = []
@@ -53,18 +55,37 @@ class ServiceClaim:
         self._ports.append(port)
         return port
 
+    @property
+    def numbers(self) -> set[str | int]:
+        """What was taken."""
+        return {*self._addresses, *self._ports}
+
     def drop(self, addresses: set[str], ports: set[int]) -> None:
         """Note what is not needed once the Service is stored."""
         self._unused_addresses += addresses
         self._unused_ports += ports
 
-    def keep(self) -> None:
+    def keep(self) -> str:
         """The Service is stored: give back what it no longer needs."""
         _release(self._allocators, self._unused_addresses, self._unused_ports)
+        lost = self._settled()
+        if not lost:
+            return ""
+        numbers = ", ".join(sorted(map(str, lost)))
+        return f"another API server allocated {numbers} at the same time; please try again"
 
     def release(self) -> None:
         """It is not: give back what was taken for it."""
-        _release(self._allocators, self._addresses, self._ports)
+        lost = self._settled()
+        _release(
+            self._allocators,
+            [address for address in self._addresses if address not in lost],
+            [port for port in self._ports if port not in lost],
+        )
+
+    def _settled(self) -> set[str | int]:
+        neighbours = self._allocators.neighbours
+        return set() if neighbours is None else neighbours.settled(self)
 
 
 class ServiceStrategy(Strategy):
@@ -90,7 +111,12 @@ class ServiceStrategy(Strategy):
         Raises:
             Invalid: what it asks for cannot be had.
         """
-        claim = ServiceClaim(ctx.services.allocators)
+        neighbours = ctx.services.allocators.neighbours
+        if neighbours is not None:
+            neighbours.catch_up()
+        meta = obj.metadata
+        key = ctx.resource.key(meta.namespace or "", meta.name or "")
+        claim = ServiceClaim(ctx.services.allocators, key)
         try:
             _fill_families(obj, ctx.services.allocators.addresses.family)
             _claim_addresses(claim, obj.spec, None if old is None else old.spec)
@@ -106,6 +132,8 @@ class ServiceStrategy(Strategy):
         if ctx.dry_run:
             claim.release()
             return None
+        if neighbours is not None:
+            neighbours.expect(claim)
         return claim
 
     def removed(self, ctx: RequestContext, obj: Any) -> None:
