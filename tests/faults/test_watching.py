@@ -22,14 +22,14 @@ if TYPE_CHECKING:
 SMALL = Window(most=150, age=0.1, least=20)  # so that much is asked of the engine
 
 
-async def watch(stores: Sequence[Store], seed: int, writes: int, *every: int) -> None:
+async def watch(stores: Sequence[Store], seed: int, writes: int, *lists: int) -> None:
     rng = random.Random(seed)
     async with Workload(stores, seed) as work:
         for _ in range(5):
             await work.progress(writes // 5)
             store = rng.choice(stores)
             await store.compact(max(store.revision - 2 * writes, 1))
-    verdict = await work.judge(*every)
+    verdict = await work.judge(*lists)
     assert verdict.lists_compared > 100
     assert verdict.reconnects > len(work.folds)
 
@@ -40,7 +40,7 @@ def test_a_fold_is_the_list_at_every_revision(medium, tmp_path, seed):
         memory = medium == "memory"
         engine = MemoryEngine() if memory else await SqliteEngine.open(tmp_path / "store.db")
         store = Store(engine, window=SMALL)
-        await watch([store], seed, 300, 1 if memory else 5)
+        await watch([store], seed, 300, 1000 if memory else 60)
         await store.close()
 
     asyncio.run(main())
@@ -54,7 +54,7 @@ def test_a_fold_is_the_list_for_two_api_servers_over_one_etcd(seed):
                 Store(await EtcdEngine.open(members.address), window=window)
                 for window in (Window(), SMALL)
             ]
-            await watch(stores, seed, 200, 1, 100)  # etcd needs 0.1 s to tell of its past
+            await watch(stores, seed, 200, 300, 3)  # etcd needs 0.1 s to tell of its past
             for store in stores:
                 await store.close()
 

@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from kybern.store.interface import Listing
     from kybern.store.objects import Store
 
-SPACE = "/registry/configmaps/"
-
 
 class Verdict(NamedTuple):
     """What was done, and judged."""
@@ -43,12 +41,20 @@ class Workload:
     """Runs for the length of a block; `judge` it afterwards, with the stores still open."""
 
     def __init__(
-        self, stores: Sequence[Store], seed: int, *, clients: int = 4, keys: int = 12
+        self,
+        stores: Sequence[Store],
+        seed: int,
+        *,
+        clients: int = 4,
+        keys: int = 12,
+        space: str = "/registry/configmaps/",
+        pause: float = 0.004,
     ) -> None:
-        """Plan `clients` of each store, for some keys of two namespaces."""
+        """Plan `clients` of each store, who pause between two calls, for some keys."""
+        self._pause = pause
         self.recorder = Recorder()
-        self.keys = [f"{SPACE}{'ab'[number % 2]}/{number}" for number in range(keys)]
-        self._stores = stores
+        self.keys = [f"{space}{'ab'[number % 2]}/{number}" for number in range(keys)]
+        self.stores = stores
         self._rng = random.Random(seed)
         self._group = asyncio.TaskGroup()
         self._tasks: list[asyncio.Task[None]] = []
@@ -60,7 +66,7 @@ class Workload:
         self.folds = [
             Fold(store, scope, self._fork())
             for store in stores
-            for scope in (SPACE, f"{SPACE}a/", self.keys[1])
+            for scope in (space, f"{space}a/", self.keys[1])
         ]
 
     async def __aenter__(self) -> Workload:
@@ -79,7 +85,7 @@ class Workload:
     async def progress(self, writes: int = 20) -> None:
         """Wait until so many writes have been answered to each store's clients, begun after now."""
         began = time.monotonic()
-        for store in range(len(self._stores)):
+        for store in range(len(self.stores)):
             while len(self.answered(began, str(store))) < writes:
                 await asyncio.sleep(0.01)
 
@@ -94,29 +100,29 @@ class Workload:
                 recent.append(operation)
         return recent
 
-    async def judge(self, *every: int) -> Verdict:
-        """Check histories and folds; these with lists of each store at every so many revisions."""
+    async def judge(self, *counts: int) -> Verdict:
+        """Check histories and folds; these with lists of each store, at so many revisions."""
         operations = self.recorder.operations
-        for number, store in enumerate(self._stores):
+        for number, store in enumerate(self.stores):
             await store.fresh()
             auditor = StoreClient(f"audit-{number}", store, self.recorder, self._rng)
             for key in self.keys:
                 await auditor.read(key)
         linearizability.check(operations)
-        latest = min(store.revision for store in self._stores)
+        latest = min(store.revision for store in self.stores)
         compared = 0
         for fold in self.folds:
             await fold.catch_up(latest)
-            for store, step in zip(self._stores, every, strict=True):
-                compared += await fold.check(store.list_at, range(fold.base, latest + 1, step))
+            for store, count in zip(self.stores, counts, strict=True):
+                compared += await fold.check(store.list_at, _some(fold.base, latest, count))
         # What the medium says itself of its past, without anything that was remembered here.
-        medium = self._stores[0]._engine
+        medium = self.stores[0]._engine
 
         async def list_at(prefix: str, revision: int) -> Listing:
             return await medium.list(prefix, revision=revision)
 
-        step = max(1, (latest - self.folds[0].base) // 50)
-        compared += await self.folds[0].check(list_at, range(self.folds[0].base, latest + 1, step))
+        fold = self.folds[0]
+        compared += await fold.check(list_at, _some(fold.base, latest, 50))
         writes = [op for op in operations if op.verb != "read"]
         return Verdict(
             len(operations),
@@ -136,4 +142,9 @@ class Workload:
                 await some_work(client, self.keys, rng)
             except StoreError:
                 await asyncio.sleep(0.02)
-            await asyncio.sleep(rng.random() * 0.004)
+            await asyncio.sleep(rng.random() * self._pause)
+
+
+def _some(first: int, last: int, count: int) -> range:
+    """Return about so many revisions; all, if they are no more."""
+    return range(first, last + 1, max(1, (last - first) // count))
