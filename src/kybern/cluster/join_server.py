@@ -6,7 +6,7 @@ Out:  a Secret that only the token may read, and only the key in the token can o
 By:   `kybern token create --server` and `kybern server --join`.
 
 A server's token is `abcdef.0123456789abcdef.KEY`: a bootstrap token that belongs to no group, and
-a key that never leaves the two machines. docs/decisions/0006-joining.md says why it is so.
+a key that never leaves the two machines. docs/decisions/0005-joining.md says why it is so.
 """
 
 from __future__ import annotations
