@@ -27,6 +27,7 @@ from kybern.controllers.garbagecollector.controller import GarbageCollector
 from kybern.controllers.namespace.controller import NamespaceController
 from kybern.controllers.nodeipam.controller import NodeIpamController
 from kybern.controllers.nodelifecycle.controller import NodeLifecycleController
+from kybern.controllers.podautoscaler.controller import PodAutoscalerController
 from kybern.controllers.podgc.controller import PodGarbageCollector
 from kybern.controllers.pvcprotection.controller import PvcProtectionController
 from kybern.controllers.pvprotection.controller import PvProtectionController
@@ -140,6 +141,13 @@ ALL: tuple[Descriptor, ...] = (
         component="taint-eviction-controller",
         make=TaintEvictionController,
         aliases=("taint-eviction",),
+    ),
+    Descriptor(
+        "horizontal-pod-autoscaler-controller",
+        account="horizontal-pod-autoscaler",
+        component="horizontal-pod-autoscaler",
+        make=PodAutoscalerController,
+        aliases=("horizontalpodautoscaling",),
     ),
     Descriptor(
         "disruption-controller",

@@ -54,6 +54,11 @@ class ControllersConfig:
         node_cidr_mask_ipv6: the same for IPv6.
         namespace_deletion_delay: seconds before a deleted namespace is emptied. Needed (upstream
             waits 5) where several API servers may still admit objects into it for a moment.
+        autoscaler_sync_period: seconds between two looks at the metrics of an autoscaler.
+        autoscaler_downscale_stabilization: seconds an autoscaler waits before it goes down.
+        autoscaler_tolerance: how far a metric may be off its target before anything is done.
+        autoscaler_cpu_initialization_period: seconds in which a new pod's CPU may be skipped.
+        autoscaler_initial_readiness_delay: seconds in which a pod counts as never yet ready.
         workers: keys of one kind reconciled at a time.
     """
 
@@ -76,6 +81,11 @@ class ControllersConfig:
     node_cidr_mask_ipv4: int = 24
     node_cidr_mask_ipv6: int = 64
     namespace_deletion_delay: float = 0.0
+    autoscaler_sync_period: float = 15.0
+    autoscaler_downscale_stabilization: float = 300.0
+    autoscaler_tolerance: float = 0.1
+    autoscaler_cpu_initialization_period: float = 300.0
+    autoscaler_initial_readiness_delay: float = 30.0
     workers: int = 5
 
     def check(self, known: Iterable[str]) -> list[str]:
