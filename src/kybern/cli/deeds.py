@@ -42,11 +42,11 @@ class Deeds:
     Attributes:
         load_image: put an image archive into a cluster's nodes; the images' names.
         save_snapshot: save a cluster in a file; how many objects, and the revision.
-        restore_snapshot: bring a cluster back from a file.
+        restore_snapshot: bring a cluster back from a file; where it keeps its data then ("": as before).
         migrate_store: copy a store to another medium; how many objects, and how many were there.
     """
 
     load_image: Callable[[Directory, Path], list[str]]
     save_snapshot: Callable[[Directory, Path, Report], tuple[int, int]]
-    restore_snapshot: Callable[[Directory, Path, Report], Restored]
+    restore_snapshot: Callable[[Directory, Path, str, Report], Restored]
     migrate_store: Callable[[str, str, Report], tuple[int, int]]

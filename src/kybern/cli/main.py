@@ -222,6 +222,9 @@ def snapshot_save(
 def snapshot_restore(
     context: typer.Context,
     file: Annotated[Path, typer.Argument(metavar="FILE", help="A snapshot.")],
+    store: Annotated[
+        str, typer.Option(help="sqlite or etcd://…: where the data is from now on.  [as before]")
+    ] = "",
     data_dir: DataDir = None,
 ) -> None:
     """Bring a cluster back, here or on another machine; it must not be running.
@@ -230,7 +233,7 @@ def snapshot_restore(
     """
     from kybern.cli.verbs.snapshot import restore
 
-    restore(_directory(data_dir), file, context.obj)
+    restore(_directory(data_dir), file, store, context.obj)
 
 
 @stores.command("migrate")

@@ -52,11 +52,11 @@ def save_snapshot(directory: Directory, path: Path, report: Report) -> tuple[int
     return save(directory, path, report)
 
 
-def restore_snapshot(directory: Directory, path: Path, report: Report) -> Restored:
+def restore_snapshot(directory: Directory, path: Path, store: str, report: Report) -> Restored:
     """Bring a cluster back from a file."""
     from kybern.cmd.snapshots import restore
 
-    return restore(directory, path, report)
+    return restore(directory, path, store, report)
 
 
 def migrate_store(source: str, target: str, report: Report) -> tuple[int, int]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 
 from kybern.cli.errors import Failed
 from kybern.store.interface import StoreError
+from kybern.store.kv.etcd.address import Address, AddressError, parse
 from kybern.store.migrate import Report, migrate
 
 if TYPE_CHECKING:
@@ -47,22 +48,37 @@ async def _run(source: str, target: str, report: Report) -> Migrated:
 
 
 async def _source(url: str) -> Source:
+    place = _place(url)
+    if isinstance(place, Address):
+        from kybern.store.migrate_etcd import EtcdSource
+
+        return await EtcdSource.open(place)
     from kybern.store.migrate_sqlite import SqliteSource
 
-    return SqliteSource(_path(url))
+    return SqliteSource(place)
 
 
 async def _target(url: str) -> Target:
+    place = _place(url)
+    if isinstance(place, Address):
+        from kybern.store.migrate_etcd import EtcdTarget
+
+        return await EtcdTarget.open(place)
     from kybern.store.migrate_sqlite import SqliteTarget
 
-    return SqliteTarget(_path(url))
+    return SqliteTarget(place)
 
 
-def _path(url: str) -> Path:
-    """Read `sqlite:PATH` or `sqlite:///PATH`."""
+def _place(url: str) -> Path | Address:
+    """Read `sqlite:PATH`, `sqlite:///PATH` or `etcd://HOST:PORT`."""
     scheme, _, path = url.partition(":")
     if scheme == "memory":
         raise Failed("what is in memory is gone with its process: there is nothing to copy.")
+    if scheme == "etcd":
+        try:
+            return parse(url)
+        except AddressError as error:
+            raise Failed(f"{error}.") from None
     if scheme != "sqlite" or not path:
         raise Failed(f"{url!r} is neither sqlite:PATH nor etcd://HOST:PORT.")
     return Path(f"/{path.lstrip('/')}" if path.startswith("//") else path)

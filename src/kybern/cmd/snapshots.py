@@ -16,6 +16,7 @@ import contextlib
 import ctypes
 import os
 import shutil
+import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
@@ -26,10 +27,12 @@ from kybern.cli.loading import settings_of
 from kybern.cluster import certificates, processes
 from kybern.cluster import settings as settings_file
 from kybern.cluster.settings import Settings
+from kybern.cmd import snapshots_etcd
 from kybern.lib import pki
-from kybern.lib.clock import SYSTEM, rfc3339
+from kybern.lib.clock import SYSTEM, rfc3339, rfc3339_micro
 from kybern.store import snapshot
 from kybern.store.interface import StoreFailed
+from kybern.store.kv.etcd.address import Address, parse
 from kybern.store.kv.file_lock import FileLock
 
 if TYPE_CHECKING:
@@ -61,18 +64,23 @@ def save(directory: Directory, path: Path, report: snapshot.Report) -> tuple[int
         Failed: it cannot be saved; one sentence.
     """
     settings = settings_of(directory)
-    if settings.store == "memory":
-        raise Failed("this cluster keeps its data in memory: there is no file to save.")
-    if not directory.store.exists():
-        raise Failed(f"there is no store in {directory.root} yet: start it with `kybern up`.")
-    with _telling():
+    etcd = _etcd_of(settings)
+    with _telling(), tempfile.TemporaryDirectory(dir=path.absolute().parent) as beside:
         files = _files(directory, settings)
-        saved = snapshot.save(directory.store, path, files, rfc3339(SYSTEM.now()), report)
+        store = directory.store
+        if etcd is not None:
+            store = Path(beside, store.name)
+            snapshots_etcd.fetch(etcd, store, report)
+        if not store.exists():
+            raise Failed("there is no store yet: start the cluster with `kybern up`.")
+        saved = snapshot.save(store, path, files, rfc3339(SYSTEM.now()), report)
     return saved.objects, saved.revision
 
 
-def restore(directory: Directory, path: Path, report: snapshot.Report) -> Restored:
+def restore(directory: Directory, path: Path, store: str, report: snapshot.Report) -> Restored:
     """Bring a cluster back from a snapshot, into a directory in which none runs.
+
+    `store` is where it keeps its data from then on; "" for where it did.
 
     Raises:
         Failed: it cannot be restored; one sentence. What was there is still there.
@@ -80,20 +88,28 @@ def restore(directory: Directory, path: Path, report: snapshot.Report) -> Restor
     _check_stopped(directory)
     with _telling():
         manifest, files = snapshot.verify(path)
-        settings = _settings_from(path, files)
+        settings = _settings_from(path, files, store)
+        etcd = _etcd_of(settings)
         directory.make()
         with directory.locked(), _unused(directory.store):
             _check_stopped(directory)
             was_there = directory.settings.exists() or directory.store.exists()
             now = SYSTEM.now()
-            mark = rfc3339(now).replace(":", "")
+            mark = rfc3339_micro(now).replace(":", "")
             stage = directory.root / f"restore-{mark}"
             for made in (stage, stage / "store"):
                 made.mkdir(mode=0o700)
             known = snapshot.known_revision(directory.store)
+            if etcd is not None:
+                was_there = True
+                (stage / "etcd").mkdir(mode=0o700)
+                known = max(known, snapshots_etcd.fetch(etcd, stage / "etcd" / "state.db", report))
             target = stage / "store" / directory.store.name
             revision = snapshot.unpack(path, target, now=now, known=known, report=report)
             _stage_files(directory, stage, settings, files)
+            if etcd is not None:
+                snapshots_etcd.replace(etcd, target, revision, report)
+                shutil.rmtree(stage / "store")
             _swap(stage, directory.root)
             aside = directory.root / f"before-restore-{mark}" if was_there else None
             _put_aside(stage, aside)
@@ -108,9 +124,24 @@ def _files(directory: Directory, settings: Settings) -> dict[str, bytes]:
     return {SETTINGS: directory.settings.read_bytes(), **files}
 
 
-def _settings_from(path: Path, files: Mapping[str, bytes]) -> Settings:
+def _etcd_of(settings: Settings) -> Address | None:
+    """Return where the etcd is that holds the store; None when a file does.
+
+    Raises:
+        Failed: neither does.
+    """
+    if settings.store == "memory":
+        raise Failed("this cluster keeps its data in memory: it has no store to save or restore.")
+    return None if settings.store == "sqlite" else parse(settings.store)
+
+
+def _settings_from(path: Path, files: Mapping[str, bytes], store: str) -> Settings:
     try:
-        return msgspec.json.decode(files[SETTINGS], type=Settings)
+        settings = msgspec.json.decode(files[SETTINGS], type=Settings)
+        settings = msgspec.structs.replace(settings, store=store or settings.store)
+        if problems := settings.check():
+            raise Failed(" ".join(problems).removesuffix("."))
+        return settings
     except (KeyError, msgspec.DecodeError):
         raise Failed(f"{path} holds a store but no cluster: it cannot be restored here.") from None
 
@@ -156,7 +187,8 @@ def _swap(stage: Path, root: Path) -> None:
 
     Until then the old store is what a cluster would start with; there is no moment without one.
     """
-    for part in sorted(stage.iterdir(), key=lambda path: path.name == "store"):
+    parts = [stage / name for name in (SETTINGS, KEYS, "store") if (stage / name).exists()]
+    for part in parts:
         place = root / part.name
         if not place.exists():
             part.rename(place)

@@ -65,9 +65,9 @@ async def _open(where: Place) -> Engine:
 
         return MemoryEngine(mvcc.beyond(SYSTEM.now()))
     if isinstance(where, Address):
-        from kybern.store.kv.etcd.engine import EtcdEngine
+        from kybern.store import etcd_note
 
-        return await EtcdEngine.open(where)
+        return await etcd_note.opened(where)
     from kybern.store.kv.sqlite import SqliteEngine
 
     try:

@@ -15,6 +15,7 @@ from kybern.store.encryption.engine import EncryptingEngine
 from kybern.store.encryption.rules import Resource, Rules
 from kybern.store.kv.etcd.engine import EtcdEngine
 from kybern.store.kv.memory import MemoryEngine
+from kybern.store.kv.shifted import ShiftedEngine
 from kybern.store.kv.sqlite import SqliteEngine
 from kybern.store.objects import Store
 
@@ -73,6 +74,8 @@ def _contract(name: str, path: Path) -> Iterator[Contract]:
     async def open_() -> Engine:
         if name == "memory":
             return MemoryEngine()
+        if name == "shifted":
+            return ShiftedEngine(MemoryEngine(first=1 - 1000), 1000)
         if name == "encrypted":
             everything = Rules({Resource("*", "*"): (AesGcm("key", bytes(32)),)})
             return EncryptingEngine(MemoryEngine(), everything)
@@ -81,7 +84,7 @@ def _contract(name: str, path: Path) -> Iterator[Contract]:
     yield _Contract(open_, name)
 
 
-@pytest.fixture(params=["memory", "encrypted", "sqlite", "sqlite-uvloop", "etcd"])
+@pytest.fixture(params=["memory", "encrypted", "shifted", "sqlite", "sqlite-uvloop", "etcd"])
 def contract(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Contract]:
     with _contract(request.param, tmp_path) as contract:
         yield contract

@@ -27,12 +27,12 @@ def save(directory: Directory, file: Path, deeds: Deeds) -> None:
     )
 
 
-def restore(directory: Directory, file: Path, deeds: Deeds) -> None:
+def restore(directory: Directory, file: Path, store: str, deeds: Deeds) -> None:
     """Bring the cluster back; say where what was there before is."""
     if not file.is_file():
         raise Failed(f"there is no file {file}.")
     with counted("Restoring the cluster", f"Restored the cluster in {directory.root}") as report:
-        done = deeds.restore_snapshot(directory, file, report)
+        done = deeds.restore_snapshot(directory, file, store, report)
     say(f"{done.objects:,} objects as they were at {done.taken}.")
     if done.aside is not None:
         say(f"What was there before is in {done.aside}: remove it when you need it no more.")
