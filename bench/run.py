@@ -24,6 +24,7 @@ from pathlib import Path
 import api_load
 import calibrate
 import clusters
+import handover
 import idle
 import pod_start
 import scheduling
@@ -75,6 +76,9 @@ ROWS = {
     "deployments": Row("1,000 Deployments of one replica, fake nodes: all ready", "-", "10 s"),
     "one": Row("pod start, image present, one at a time, p50", "0.62 s", "0.3 s"),
     "burst": Row("30 pods at once, all Ready", "8.8 s", "5 s"),
+    "stopped": Row("no scheduler after the leader of three was stopped", "-", "2 s"),
+    "killed": Row("no scheduler after the leader and its machine were killed", "-", "15 s"),
+    "restarted": Row("no scheduler after the leader was killed and started again", "-", "-"),
     "updates": Row(
         f"file of 1,000 objects of 3 kB after {UPDATES:,} updates, against what is current",
         "-",
@@ -97,7 +101,13 @@ def main():
     line = calibrate.measure()
     say(line)
     notes = []
-    for part in (measure_api_server, measure_control_plane, measure_store_life, measure_node):
+    for part in (
+        measure_api_server,
+        measure_control_plane,
+        measure_handover,
+        measure_store_life,
+        measure_node,
+    ):
         try:
             part(seconds, notes, quick=args.quick)
         except (SystemExit, Exception) as error:  # noqa: BLE001 - the others can be measured
@@ -147,6 +157,16 @@ def measure_control_plane(seconds, notes, *, quick):
             say("\n".join(api_load.report(figures)))
         ROWS["pod with all"].ours = rate(figures["pod"])
         ROWS["get with all"].ours = rate(figures["get"])
+
+
+def measure_handover(_seconds, notes, *, quick):
+    """Measure three control planes over etcd, of which the leading one goes."""
+    if shutil.which("etcd") is None:
+        notes.append("etcd is not installed: `apt-get install etcd-server`")
+        return
+    for way, seconds in handover.measure(1 if quick else 5).items():
+        ROWS[way].ours = f"{statistics.median(seconds):.1f} s (at most {max(seconds):.1f} s)"
+        say(f"{handover.WAYS[way]}: {', '.join(f'{s:.2f}' for s in seconds)} s")
 
 
 def measure_store_life(_seconds, _notes, *, quick):
