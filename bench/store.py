@@ -1,28 +1,40 @@
 """How fast the store is, through the interface the API server uses. Prints a table.
 
-    .venv/bin/python bench/store.py [--quick] [--directory DIR] [--engine sqlite|memory]
+    .venv/bin/python bench/store.py [--quick] [--directory DIR] [--engine sqlite|memory|etcd|etcd-3]
 
-Every write is answered after fsync (SQLite). Objects are pods of 3 kB and config maps of 500 B.
-Compare machines by the first line.
+Every write is answered after fsync (SQLite, etcd). Objects are pods of 3 kB and config maps of
+500 B. `etcd` is one member of Debian's etcd, `etcd-3` three with TLS; they share the processors
+with us. Compare machines by the first line.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import gc
 import os
 import random
 import shutil
+import sys
 import tempfile
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import uvloop
 
+from kybern.store.kv.etcd.engine import EtcdEngine
 from kybern.store.kv.memory import MemoryEngine
 from kybern.store.kv.sqlite import SqliteEngine
 from kybern.store.objects import Store
+
+sys.path.insert(0, str(Path(__file__).parents[1]))
+
+from tests.contracts.store import etcd_fixture
+
+if TYPE_CHECKING:
+    from tests.contracts.store.etcd_fixture import Members
 
 PODS, MAPS = "/registry/pods/", "/registry/configmaps/"
 
@@ -76,15 +88,26 @@ async def drive(workers: int, count: int, work) -> Timings:
 class Bench:
     def __init__(self, engine: str, directory: Path, scale: float) -> None:
         self.engine, self.directory, self.scale = engine, directory, scale
+        self.members: Members | None = None
+        self.running = contextlib.ExitStack()
 
     async def open(self) -> Store:
         if self.engine == "memory":
             return Store(MemoryEngine())
+        if self.members is not None:
+            return Store(await EtcdEngine.open(self.members.address))
         return Store(await SqliteEngine.open(self.directory / "store.db"))
 
     async def fresh(self):
+        self.running.close()
         shutil.rmtree(self.directory, ignore_errors=True)
         self.directory.mkdir(parents=True)
+        if self.engine.startswith("etcd"):
+            several = self.engine == "etcd-3"
+            running = etcd_fixture.etcd(
+                3 if several else 1, tls=several, where=self.directory, patient=True
+            )
+            self.members = self.running.enter_context(running)
         store = await self.open()
         store.collection(PODS)
         store.collection(MAPS)
@@ -238,12 +261,15 @@ async def main(arguments: argparse.Namespace) -> None:
         print(await bench.creates(**setting), flush=True)
     for row in [*await bench.updates(), await bench.opening()]:
         print(row, flush=True)
+    bench.running.close()
     shutil.rmtree(arguments.directory, ignore_errors=True)
 
 
 if __name__ == "__main__":
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--quick", action="store_true")
-    parser.add_argument("--engine", choices=["sqlite", "memory"], default="sqlite")
+    parser.add_argument(
+        "--engine", choices=["sqlite", "memory", "etcd", "etcd-3"], default="sqlite"
+    )
     parser.add_argument("--directory", type=Path, default=Path("/var/tmp/kybern-bench-store"))
     uvloop.run(main(parser.parse_args()))

@@ -116,13 +116,19 @@ class Members:
 
 
 @contextlib.contextmanager
-def etcd(count: int = 1, *, tls: bool = False, more: tuple[str, ...] = ()) -> Iterator[Members]:
-    """Run an etcd; nothing is left of it afterwards. `more` are flags for every member."""
-    where = MEMORY if MEMORY.is_dir() else None
+def etcd(
+    count: int = 1, *, tls: bool = False, where: Path | None = None, patient: bool = False
+) -> Iterator[Members]:
+    """Run an etcd, with its data in `where`; nothing is left of it afterwards.
+
+    `patient`: with etcd's own idea of how soon a leader is lost; else a lone member starts sooner.
+    """
+    if where is None and MEMORY.is_dir():
+        where = MEMORY
     directory = Path(tempfile.mkdtemp(prefix="kybern-etcd-", dir=where))
     if tls:
         make_certificates(directory)
-    members = Members(_members(directory, count, tls, more), directory, tls)
+    members = Members(_members(directory, count, tls, patient or count > 1), directory, tls)
     try:
         members.start()
         yield members
@@ -143,7 +149,7 @@ def make_certificates(directory: Path) -> None:
         pair.save(directory / f"{name}.cert", directory / f"{name}.key")
 
 
-def _members(directory: Path, count: int, tls: bool, more: tuple[str, ...]) -> list[Member]:
+def _members(directory: Path, count: int, tls: bool, patient: bool) -> list[Member]:
     ports = free_ports(3 * count)
     scheme = "https" if tls else "http"
     peers = [f"{scheme}://127.0.0.1:{ports[count + number]}" for number in range(count)]
@@ -160,9 +166,8 @@ def _members(directory: Path, count: int, tls: bool, more: tuple[str, ...]) -> l
             f"--initial-cluster={cluster}",
             f"--listen-metrics-urls=http://127.0.0.1:{health}",
             "--logger=zap", "--log-level=warn", "--max-request-bytes=10000000",
-            # A short start for a lone member; patience with a loaded machine for several.
-            *(("--heartbeat-interval=10", "--election-timeout=100") if count == 1 else ()),
-            *(_tls(directory) if tls else ()), *more,
+            *(() if patient else ("--heartbeat-interval=10", "--election-timeout=100")),
+            *(_tls(directory) if tls else ()),
         ]  # fmt: skip
         members.append(Member(command, client, health, directory / f"m{number}.log"))
     return members

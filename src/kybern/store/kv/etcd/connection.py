@@ -10,6 +10,7 @@ long, is decided here; what an error means, in `failures`.
 
 from __future__ import annotations
 
+import asyncio
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -30,6 +31,7 @@ log = logs.get("store.etcd")
 
 # Read when grpc is imported: its threads are no business of our short-lived children.
 os.environ.setdefault("GRPC_ENABLE_FORK_SUPPORT", "0")
+os.environ.setdefault("GRPC_VERBOSITY", "NONE")  # what goes wrong, we say ourselves
 
 CALL_SECONDS = 10.0
 """A member that takes longer is no good; etcd itself gives up after seven."""
@@ -70,6 +72,7 @@ class Connection:
         self._credentials = _credentials(grpc, address) if address.tls else None
         self._channels: dict[int, Any] = {}
         self._calls: dict[str, Any] = {}
+        self._streams: dict[Any, int] = {}
         self._member = 0
         self.moves = 0
 
@@ -120,6 +123,7 @@ class Connection:
         """
         member = self._member
         stream = self._channel().stream_stream(method.path)(metadata=_METADATA)
+        self._streams[stream] = member
         try:
             await stream.write(method.encode(request))
             while (data := await stream.read()) is not self._grpc.aio.EOF:
@@ -129,15 +133,28 @@ class Connection:
                 raise self._explain(code.name, details or "", member)
         except self._grpc.aio.AioRpcError as error:
             raise self._explain(error.code().name, error.details() or "", member) from None
+        except asyncio.CancelledError:
+            task = asyncio.current_task()
+            if stream in self._streams or (task is not None and task.cancelling()):
+                raise
+            raise self._explain("", "nothing any more", member) from None  # it was left
         finally:
+            self._streams.pop(stream, None)
             stream.cancel()
 
     def leave(self, member: int | None = None) -> None:
-        """Let the next member have the calls, unless that has happened since `member` failed."""
+        """Let the next member have the calls, unless that has happened since `member` failed.
+
+        Streams of the one that is left end: it may be silent without the connection being lost.
+        """
         count = len(self._address.members)
         if count > 1 and member in (None, self._member):
-            failed, self._member = self.member, (self._member + 1) % count
+            failed, member_left = self.member, self._member
+            self._member = (member_left + 1) % count
             self._calls.clear()
+            for stream in [s for s, where in self._streams.items() if where == member_left]:
+                del self._streams[stream]
+                stream.cancel()
             self.moves += 1
             log.warning("a member of etcd does not answer", member=failed, next=self.member)
 

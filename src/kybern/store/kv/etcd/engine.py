@@ -39,6 +39,7 @@ from kybern.store.kv.etcd.flights import Flight, Flights, arrive
 from kybern.store.kv.etcd.leases import Leases
 from kybern.store.kv.etcd.mirror import Mirror
 from kybern.store.kv.etcd.past import Past
+from kybern.store.kv.etcd.swap import swap
 from kybern.store.kv.etcd.together import Together
 from kybern.store.kv.etcd.values import Keys, read_value, written_value
 from kybern.store.kv.etcd.watch import oldest, watch
@@ -85,6 +86,7 @@ class EtcdEngine:
         self._writing = 0
         self._idle: asyncio.Future[None] | None = None
         self._problem = ""
+        self._heard = clock.monotonic()
         self._closed = False
 
     @classmethod
@@ -159,7 +161,7 @@ class EtcdEngine:
             try:
                 answer = await self._swap(flight, self._keys.outside(flight.key), expected)
                 if answer.succeeded:
-                    return await self._landed(flight, answer.header.revision)
+                    return await self._flights.land(flight, answer.header.revision)
             finally:
                 self._flights.end(flight)
             raise await self._in_the_way(flight.key, expected, answer)
@@ -173,37 +175,16 @@ class EtcdEngine:
             lease = 0
             if flight.expires:
                 lease = await self._leases.lease(flight.expires - self._clock.now())
-            if flight.data is None:
-                change = m.Operation(delete=m.DeleteRequest(key))
-            else:
-                value = written_value(flight.data)
-                change = m.Operation(put=m.PutRequest(key, value, lease))
-            request = m.TxnRequest(
-                [m.Compare(key=key, mod_revision=expected)],
-                [change],
-                [m.Operation(range=m.RangeRequest(key))],
-            )
+            value = None if flight.data is None else written_value(flight.data)
+            request = swap(key, expected, value, lease)
             try:
-                answer: m.TxnResponse = await self._connection.call(m.TXN, request, once=True)
+                answer: m.TxnResponse = await self._connection.call(m.SWAP, request, once=True)
             except Refused as refused:
                 if refused.reason is not Reason.NO_LEASE:
                     raise
                 self._leases.forget(lease)
             else:
                 return answer
-
-    async def _landed(self, flight: Flight, revision: int) -> Entry:
-        landed = self._flights.land(flight, revision)
-        if not landed.done():
-            try:
-                async with asyncio.timeout(LAND_SECONDS):
-                    await landed
-            except TimeoutError:
-                raise StoreFailed(
-                    f"{flight.key} is written, at revision {revision}, but what was written before"
-                    f" it is not known: {self._problem or 'the watch has not brought it'}"
-                ) from None
-        return landed.result()
 
     async def _in_the_way(
         self, key: str, expected: int, answer: m.TxnResponse
@@ -319,6 +300,7 @@ class EtcdEngine:
                 async with aclosing(watch(self._connection, self.revision)) as batches:
                     async for events in batches:
                         self._problem, failures = "", 0
+                        self._heard = self._clock.monotonic()
                         self._take(events)
             except Compacted as error:
                 log.warning("too far behind: begins anew", at=self.revision, oldest=error.oldest)
@@ -327,6 +309,8 @@ class EtcdEngine:
                 self._problem = str(error)
                 log.warning("lost the watch", error=str(error), revision=self.revision)
                 self._connection.leave()
+                if self._clock.monotonic() - self._heard > LAND_SECONDS:
+                    self._flights.give_up(self._problem)
             await self._clock.sleep(AGAIN.delay(failures))
             failures += 1
 

@@ -63,6 +63,7 @@ _HINTS = {
     "object",
     "permission denied": "give the user of our certificate the right to read and write all keys",
     "certificate": "check --etcd-cafile, --etcd-certfile and --etcd-keyfile",
+    "Unwrap failed": "check --etcd-certfile and --etcd-keyfile: etcd does not accept who we are",
     "handshake": "check --etcd-cafile, --etcd-certfile and --etcd-keyfile",
 }
 

@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from kybern.store.interface import Entry
+from kybern.store.interface import Entry, StoreFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -107,6 +107,14 @@ class Flights:
         for revision in sorted(r for r in self._ahead if r <= self._mirror.revision):
             flight = self._ahead.pop(revision)
             yield flight, self._told(flight, revision)
+
+    def give_up(self, why: str) -> None:
+        """Answer the writes that are done, but that cannot be told while we hear of nothing."""
+        ahead, self._ahead = self._ahead, {}
+        for revision, flight in ahead.items():
+            if flight.landed is not None and not flight.landed.done():
+                text = f"{flight.key} is written, at revision {revision}, but cannot be read: {why}"
+                flight.landed.set_exception(StoreFailed(text))
 
     def _drain(self) -> None:
         self._draining = False

@@ -26,7 +26,7 @@ DELETE = 1
 class Header(Struct, gc=False):
     """What every answer begins with."""
 
-    cluster_id: Annotated[int, N(1, "uint64")] = 0
+    member_id: Annotated[int, N(2, "uint64")] = 0
     revision: Annotated[int, N(3)] = 0
 
 
@@ -215,6 +215,8 @@ def _method(path: str, request: type, answer: type) -> Method:
 
 RANGE = _method("KV/Range", RangeRequest, RangeResponse)
 TXN = _method("KV/Txn", TxnRequest, TxnResponse)
+SWAP = TXN._replace(encode=bytes)
+"""A TXN whose request is encoded already; see `swap`."""
 COMPACT = _method("KV/Compact", CompactionRequest, Answered)
 WATCH = _method("Watch/Watch", WatchRequest, WatchResponse)
 LEASE_GRANT = _method("Lease/LeaseGrant", LeaseGrantRequest, Lease)
