@@ -22,7 +22,7 @@ from kybern.apiserver.authn.x509 import Certificates
 from kybern.apiserver.authz.chain import Chain as Authorizers
 from kybern.apiserver.authz.node import NodeAuthorizer
 from kybern.apiserver.authz.rbac import PREFIXES, Rbac
-from kybern.apiserver.bootstrap import start
+from kybern.apiserver.bootstrap import start, token_tracking
 from kybern.apiserver.bootstrap.kubernetes_service import KubernetesService
 from kybern.apiserver.bootstrap.loopback import Loopback
 from kybern.apiserver.bootstrap.server_leases import ServerIdentity
@@ -158,6 +158,8 @@ class ApiServer:
             for prefix in PREFIXES:
                 group.create_task(self.rbac.follow(store, prefix), name=f"follow {prefix}")
             group.create_task(self.node_authorizer.index.follow(store), name="follow pods")
+            uses = token_tracking.follow(self.services.tokens.legacy, Loopback(self.services))
+            group.create_task(uses, name="uses of tokens")
             group.create_task(self._kubernetes.keep(), name="kubernetes service")
             if store.shared:
                 group.create_task(self._identity.keep(), name="identity")

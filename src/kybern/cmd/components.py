@@ -109,6 +109,7 @@ class Components:
             controllers=CONTROLLERS,
             root_ca=self._authority.certificate.decode(),
             signers=dict.fromkeys(signed, self._authority),
+            service_account_key=(self._directory.pki / "sa.key").read_bytes(),
             namespace_deletion_delay=DRAINED if self._shared else 0.0,
             node_monitor_grace_period=self._settings.node_monitor_grace,
             allocate_node_cidrs=True,

@@ -54,6 +54,18 @@ def parse(words: list[str] | None = None) -> Namespace:
     parser.switch(
         "--use-service-account-credentials", "each controller is a user of its own", default=True
     )
+    parser.option(
+        "--service-account-private-key-file",
+        "signs tokens that are asked for with a Secret; without it there are none",
+        type=flags.file,
+    )
+    parser.option(
+        "--legacy-service-account-token-clean-up-period",
+        "after which time such a token that nobody uses goes",
+        type=flags.duration,
+        default=365 * 86400.0,
+        metavar="TIME",
+    )
     _add_node_flags(parser)
     signing.add_flags(parser)
     _add_network_flags(parser)
@@ -121,6 +133,7 @@ def config_of(args: Namespace) -> ControllersConfig:
         unhealthy_zone_threshold=args.unhealthy_zone_threshold,
         large_cluster_size_threshold=args.large_cluster_size_threshold,
         signing_duration=args.cluster_signing_duration,
+        legacy_token_clean_up_period=args.legacy_service_account_token_clean_up_period,
         terminated_pod_gc_threshold=args.terminated_pod_gc_threshold,
         max_endpoints_per_slice=args.max_endpoints_per_slice,
         allocate_node_cidrs=args.allocate_node_cidrs,
@@ -165,7 +178,10 @@ async def _run(args: Namespace, where: ClientConfig, client: Client) -> None:
     from kybern.lib.tasks import Tasks
 
     config = replace(
-        config_of(args), root_ca=_authority(args, where), signers=signing.authorities(args)
+        config_of(args),
+        root_ca=_authority(args, where),
+        signers=signing.authorities(args),
+        service_account_key=_token_key(args),
     )
     accounts = Accounts(client, where, AGENT)
     client_for = accounts.client if args.use_service_account_credentials else lambda _: client
@@ -176,6 +192,23 @@ async def _run(args: Namespace, where: ClientConfig, client: Client) -> None:
             await Host(ALL, client_for, informers, client.clock, config, rng).run()
     finally:
         await accounts.close()
+
+
+def _token_key(args: Namespace) -> bytes:
+    """Return the key (PEM) that signs tokens in Secrets; b"" for none."""
+    from kybern.lib import pki
+
+    path = args.service_account_private_key_file
+    if path is None:
+        return b""
+    try:
+        key: bytes = path.read_bytes()
+        pki.public_key_of(key)
+    except OSError as error:
+        raise Fatal(f"cannot read {error.filename}: {error.strerror}.") from None
+    except pki.PkiError as error:
+        raise Fatal(f"cannot sign with {path}: {error}.") from None
+    return key
 
 
 def _authority(args: Namespace, where: ClientConfig) -> str:

@@ -37,6 +37,8 @@ from kybern.controllers.resourcequota.controller import ResourceQuotaController
 from kybern.controllers.root_ca.controller import RootCaController
 from kybern.controllers.runtime.host import Descriptor
 from kybern.controllers.serviceaccount.controller import ServiceAccountController
+from kybern.controllers.serviceaccount_token.controller import ServiceAccountTokenController
+from kybern.controllers.serviceaccount_token_cleaner.controller import ServiceAccountTokenCleaner
 from kybern.controllers.statefulset.controller import StatefulSetController
 from kybern.controllers.tainteviction.controller import TaintEvictionController
 from kybern.controllers.tokencleaner.controller import TokenCleaner
@@ -190,6 +192,20 @@ ALL: tuple[Descriptor, ...] = (
         component="pv-protection-controller",
         make=PvProtectionController,
         aliases=("pv-protection",),
+    ),
+    Descriptor(
+        "serviceaccount-token-controller",
+        account="",
+        component="serviceaccount-token-controller",
+        make=ServiceAccountTokenController,
+        aliases=("serviceaccount-token",),
+    ),
+    Descriptor(
+        "legacy-serviceaccount-token-cleaner-controller",
+        account="legacy-service-account-token-cleaner",
+        component="legacy-service-account-token-cleaner",
+        make=ServiceAccountTokenCleaner,
+        aliases=("legacy-service-account-token-cleaner",),
     ),
     Descriptor(
         "ttl-controller",

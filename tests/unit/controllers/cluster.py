@@ -64,9 +64,9 @@ class Counting:
 class Cluster:
     """What a test works with."""
 
-    def __init__(self, config: ControllersConfig) -> None:
+    def __init__(self, config: ControllersConfig, server: Config) -> None:
         self.clock = VirtualClock()
-        self.server = ApiServer(Config(), Store(MemoryEngine(), self.clock), self.clock)
+        self.server = ApiServer(server, Store(MemoryEngine(), self.clock), self.clock)
         self.client = self.client_as(MASTER)
         self.writes: list[tuple[str, str]] = []
         self.detector = MutationDetector()
@@ -140,12 +140,14 @@ class Cluster:
 
 
 @contextlib.asynccontextmanager
-async def cluster(*controllers: str, nodes: bool = True, **options: Any) -> AsyncIterator[Cluster]:
+async def cluster(
+    *controllers: str, nodes: bool = True, server: Config | None = None, **options: Any
+) -> AsyncIterator[Cluster]:
     """Run a cluster with these controllers, and with nodes that run pods."""
     # Pods are only admitted where there is a service account for them.
     chosen = ("serviceaccount", *controllers)
     config = ControllersConfig(controllers=chosen, root_ca="PEM", **options)
-    it = Cluster(config)
+    it = Cluster(config, server or Config())
     async with it.tasks as tasks:
         await it.server.start()
         tasks.spawn(it.server.run(), name="server")

@@ -12,8 +12,11 @@ ends with the pod; the signature is checked once.
 from __future__ import annotations
 
 import functools
+from math import inf
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kybern.api.core import account_tokens
+from kybern.apiserver.authn import legacy_tokens
 from kybern.apiserver.context import AUTHENTICATED, User
 from kybern.apiserver.registry import selectable
 from kybern.lib import jwt, pki
@@ -49,6 +52,8 @@ class Verified(NamedTuple):
     starts: float
     expires: float
     bound: tuple[Bound, ...]
+    legacy: legacy_tokens.Claimed | None = None
+    """What it says, for one that lives in a Secret."""
 
 
 class Tokens:
@@ -60,6 +65,7 @@ class Tokens:
         self._clock = clock
         if config.service_account_key or config.service_account_public_keys:
             _ = self._verifier  # keys that are none should end the start, not a request
+        self.legacy = legacy_tokens.LegacyTokens(store, clock)
         self._known: dict[str, Verified] = {}
         self._alive: dict[str, Entry] = {}
 
@@ -148,6 +154,8 @@ class Tokens:
             return None
         if not all(self._exists(each, now) for each in found.bound):
             return None
+        if found.legacy is not None and not self.legacy.good(found.legacy, token):
+            return None
         return found
 
     def _check(self, token: str) -> Verified | None:
@@ -155,6 +163,8 @@ class Tokens:
             claims = self._verifier.verify(token)
         except jwt.InvalidToken:
             return None
+        if claims.get("iss") == account_tokens.ISSUER:
+            return self._legacy(claims)
         if claims.get("iss") != self._config.issuer:
             return None
         private = claims.get(CLAIMS)
@@ -186,6 +196,22 @@ class Tokens:
             float(claims.get("nbf", 0)) - 1,
             float(claims.get("exp", 0)),
             tuple(bound),
+        )
+
+    def _legacy(self, claims: dict[str, Any]) -> Verified | None:
+        claimed = legacy_tokens.read(claims)
+        if claimed is None:
+            return None
+        namespace, name, uid, _ = claimed
+        return Verified(
+            User(
+                f"{PREFIX}{namespace}:{name}", (ALL, IN_NAMESPACE + namespace, AUTHENTICATED), uid
+            ),
+            self._config.audiences,
+            0.0,
+            inf,
+            (Bound(f"/registry/serviceaccounts/{namespace}/{name}", uid),),
+            claimed,
         )
 
     def _exists(self, bound: Bound, now: float) -> bool:

@@ -15,7 +15,7 @@ from kybern.api.core.v1 import Namespace, Service
 from kybern.api.meta.v1 import Condition, ObjectMeta
 from kybern.api.networking.v1 import ServiceCIDR, ServiceCIDRSpec
 from kybern.api.scheduling.v1 import PriorityClass
-from kybern.apiserver.bootstrap import api_services, flow_schemas, policy
+from kybern.apiserver.bootstrap import api_services, flow_schemas, policy, token_tracking
 from kybern.apiserver.registry.core.allocation import Taken
 from kybern.apiserver.registry.core.services import addresses_of, ports_of
 from kybern.lib import logs
@@ -73,6 +73,8 @@ async def objects(services: Services, loopback: Loopback) -> None:
     async with asyncio.TaskGroup() as group:
         group.create_task(policy.ensure(loopback), name="roles")
         group.create_task(_service_cidr(services, loopback), name="service CIDR")
+        tracking = token_tracking.ensure(loopback, services.clock.now())
+        group.create_task(tracking, name="token tracking")
         for name, (value, description) in CRITICAL.items():
             wanted = PriorityClass(
                 metadata=ObjectMeta(name=name), value=value, description=description

@@ -44,6 +44,9 @@ class ControllersConfig:
         unhealthy_zone_threshold: share of nodes not ready that makes a zone unhealthy.
         large_cluster_size_threshold: zones up to this size evict nothing while unhealthy.
         signers: signer name → the authority that signs for it; requests to others are left alone.
+        service_account_key: PEM of the key that signs tokens in Secrets; none are made without.
+        legacy_token_clean_up_period: seconds after which such a token that nobody uses is marked,
+            and then deleted.
         signing_duration: the most seconds a signed certificate is good.
         terminated_pod_gc_threshold: how many finished pods may stay.
         max_endpoints_per_slice: addresses in one EndpointSlice.
@@ -73,6 +76,8 @@ class ControllersConfig:
     large_cluster_size_threshold: int = 50
     signers: Mapping[str, KeyPair] = field(default_factory=dict)
     signing_duration: float = 365 * 86400.0
+    service_account_key: bytes = field(default=b"", repr=False)
+    legacy_token_clean_up_period: float = 365 * 86400.0
     terminated_pod_gc_threshold: int = 12500
     max_endpoints_per_slice: int = 100
     allocate_node_cidrs: bool = False
@@ -162,7 +167,7 @@ class Descriptor:
 
     Attributes:
         name: upstream's name, as `--controllers` takes it.
-        account: its service account in kube-system.
+        account: its service account in kube-system; "" for the controller manager itself.
         component: its name in events.
         make: the constructor.
         aliases: older names.
@@ -217,7 +222,8 @@ class Host:
             for descriptor in self.descriptors:
                 if not descriptor.enabled(self.config.controllers):
                     continue
-                client = self.client_for(descriptor.account)
+                account = descriptor.account
+                client = self.client_for(account) if account else self.informers.client
                 recorder = Recorder(client, descriptor.component)
                 context = Context(
                     client, self.informers, self.clock, self.config, recorder, self.rng
