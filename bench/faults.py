@@ -80,6 +80,20 @@ def kill_api_servers(kills: int, seeds: Iterator[int]) -> Row:
     return row
 
 
+def kill_one_of_two(kills: int, seeds: Iterator[int]) -> Row:
+    row = Row("one of two API servers on etcd, kill -9 under 32 clients over TLS")
+    while row.times < kills:
+        with (
+            told(seeds) as seed,
+            etcd(3, tls=True) as members,
+            tempfile.TemporaryDirectory() as directory,
+        ):
+            lives = min(LIVES, kills - row.times)
+            run = killing.kill_api_servers(Path(directory), seed, lives, members.url, 2)
+            row.add_tally(asyncio.run(run))
+    return row
+
+
 def break_etcd(name: str, rounds: int, seeds: Iterator[int]) -> Row:
     row = Row(f"three members of etcd: {name.replace('_', ' ')}")
     with machines() as members:
@@ -122,7 +136,7 @@ def told(seeds: Iterator[int]) -> Iterator[int]:
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--kills", type=int, default=500, help="of the store's process")
-    parser.add_argument("--api-kills", type=int, default=500, help="of the API server")
+    parser.add_argument("--api-kills", type=int, default=500, help="of API servers")
     parser.add_argument("--rounds", type=int, default=10, help="of each fault of etcd")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     parser.add_argument("--only", default="", help="rows in whose name this word is")
@@ -133,6 +147,7 @@ def main() -> None:
     rows = {
         "store": lambda: kill_stores(args.kills, seeds),
         "api": lambda: kill_api_servers(args.api_kills, seeds),
+        "two": lambda: kill_one_of_two(args.api_kills, seeds),
         **{
             f"etcd {name}": lambda name=name: break_etcd(name, args.rounds, seeds)
             for name in breaking.NAMED

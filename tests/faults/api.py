@@ -67,7 +67,9 @@ class ApiServer:
         return HttpClient(f"https://127.0.0.1:{self.port}", ssl=context, headers=headers)
 
     async def start(self) -> None:
-        """Run it, until it says that it is ready."""
+        """Run it, unless it runs, until it says that it is ready."""
+        if self._process is not None and self._process.poll() is None:
+            return
         with (self._directory / "apiserver.log").open("ab") as log:
             self._process = subprocess.Popen(self.command, stdout=log, stderr=log)
         async with asyncio.timeout(60), self.client() as http:

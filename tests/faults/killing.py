@@ -131,12 +131,16 @@ def kill_stores(path: Path, seed: int, kills: int) -> Tally:
     return judge.verdict()
 
 
-async def kill_api_servers(directory: Path, seed: int, kills: int) -> Tally:
-    """Kill an API server with 32 clients, many times."""
+async def kill_api_servers(
+    directory: Path, seed: int, kills: int, store: str = "", servers: int = 1
+) -> Tally:
+    """Kill one of some API servers over one store, with 32 clients spread over them, many times."""
     rng = random.Random(seed)
     keys = [f"map-{number}" for number in range(40)]
     recorder = Recorder()
-    server = ApiServer(directory, f"sqlite://{directory}/store.db")
+    store = store or f"sqlite://{directory}/store.db"
+    directory.mkdir(exist_ok=True)
+    running = [ApiServer(directory / str(number), store) for number in range(servers)]
 
     async def work(http: HttpClient, name: str) -> None:
         client_rng = random.Random(f"{seed} {name}")
@@ -145,27 +149,41 @@ async def kill_api_servers(directory: Path, seed: int, kills: int) -> Tally:
             while True:
                 await some_work(client, keys, client_rng)
 
-    async def kill_soon() -> None:
-        """Kill it a random moment after a random number of answers."""
+    async def live(life: int, clients: list[HttpClient]) -> None:
+        """Kill one a random moment after a random number of answers."""
         before, wanted = len(recorder.operations), rng.randrange(10, 400)
+        tasks = [
+            asyncio.create_task(work(clients[number % servers], f"{life}-{number}"))
+            for number in range(victim.CLIENTS)
+        ]
         while len(recorder.operations) < before + wanted:
+            assert not all(task.done() for task in tasks), "no server answers"
             await asyncio.sleep(0.002)
         await asyncio.sleep(rng.random() * 0.02)
-        server.kill()
+        rng.choice(running).kill()
+        await asyncio.sleep(0.05 if servers > 1 else 0)  # the others go on
+        for task in tasks:
+            task.cancel()
+        await asyncio.wait(tasks)
+        for task in tasks:
+            if not task.cancelled():
+                task.result()
 
     try:
         for life in range(kills + 1):
-            await server.start()
-            async with server.client() as http, asyncio.TaskGroup() as group:
-                auditor = ApiClient(f"audit-{life}", http, recorder, rng)
-                for key in keys:
-                    await auditor.read(key)
+            for server in running:
+                await server.start()
+            async with contextlib.AsyncExitStack() as stack:
+                clients = [await stack.enter_async_context(s.client()) for s in running]
+                for number, http in enumerate(clients):
+                    auditor = ApiClient(f"audit-{life}-{number}", http, recorder, rng)
+                    for key in keys:
+                        await auditor.read(key)
                 if life < kills:
-                    for number in range(victim.CLIENTS):
-                        group.create_task(work(http, f"{life}-{number}"))
-                    group.create_task(kill_soon())
+                    await live(life, clients)
     finally:
-        server.stop()
+        for server in running:
+            server.stop()
     return tally(kills, recorder.operations)
 
 
