@@ -64,7 +64,7 @@ def wait_nodes(directory: Directory, chosen: Settings, since: float = 0.0) -> No
     )
     if chosen.node_only:  # a node may look at itself, and at no other
         path += f"&fieldSelector=metadata.name%3D{chosen.node_name}"
-    further = fleet.members(directory)
+    further = [fleet.directory_of(directory, index) for index in range(2, chosen.nodes + 1)]
     earliest = rfc3339(since)
     why = dict.fromkeys(fleet.names(directory, chosen), "it has not registered")
     deadline = SYSTEM.now() + NODE_TIMEOUT

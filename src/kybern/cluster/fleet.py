@@ -57,6 +57,11 @@ def members(cluster: Directory) -> list[Directory]:
     return [directory_of(cluster, index) for index in indexes(cluster)]
 
 
+def surplus(cluster: Directory, chosen: Settings) -> list[int]:
+    """Return the numbers of the nodes that have a directory and should not."""
+    return [index for index in indexes(cluster) if index > chosen.nodes]
+
+
 def names(cluster: Directory, chosen: Settings) -> list[str]:
     """Return the names of all nodes on this machine, the first one's included."""
     further = range(2, chosen.nodes + 1)

@@ -43,14 +43,19 @@ def networks(slot: int) -> dict[str, Any]:
     }
 
 
-def claim(root: Path, marks: Path = MARKS) -> int:
+def claim(root: Path, marks: Path = MARKS, *, earlier: int | None = None) -> int:
     """Take the lowest free slot for the cluster in `root`, or the one it has.
 
     A mark is a file that names the data directory; it is free when that directory is gone or the
     mark is our own. /run is empty after a reboot, which is right: so are the networks.
 
+    Args:
+        root: the cluster's data directory.
+        marks: where the marks are.
+        earlier: the slot whose networks are written down in the cluster's data: it has to be that.
+
     Raises:
-        NoSlotError: 16 clusters are here already.
+        NoSlotError: 16 clusters are here already, or another has the networks of this one.
     """
     marks.mkdir(parents=True, exist_ok=True)
     with (marks / "lock").open("a") as lock:
@@ -58,6 +63,14 @@ def claim(root: Path, marks: Path = MARKS) -> int:
         owners = {slot: _owner(marks, slot) for slot in range(SLOTS)}
         mine = [slot for slot, owner in owners.items() if owner == str(root)]
         free = [slot for slot, owner in owners.items() if owner is None]
+        if not mine and earlier is not None:
+            if earlier not in free:
+                raise NoSlotError(
+                    f"the cluster in {owners[earlier]} has the networks of this one by now: "
+                    f"remove it with `kybern down --purge --data-dir {owners[earlier]}`, or this "
+                    f"one with `kybern down --purge --data-dir {root}`."
+                )
+            free = [earlier]
         if not mine and not free:
             raise NoSlotError(
                 f"{SLOTS} clusters are on this machine already: remove one with "

@@ -22,6 +22,7 @@ PROTOCOL = "107"  # marks our routes; nobody else's number in /etc/iproute2/rt_p
 PORT = 8472  # what Linux has always used for VXLAN
 EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 UP, LOOPBACK = "UP", "LOOPBACK"
+DOWN = {"dead", "linkdown"}
 
 
 class KernelError(OSError):
@@ -61,7 +62,7 @@ async def read(tunnel: str) -> State:
             way = _way(entry, version)
             if entry.get("protocol") == PROTOCOL:
                 routes.add(Route(way.network, way.gateway, way.device))
-            elif not {"dead", "linkdown"} & set(entry.get("flags", ())):
+            elif _leads_on(entry):
                 ways.append(way)
     ours = next((link for link in links if link["ifname"] == tunnel), None)
     return State(
@@ -158,6 +159,11 @@ def _way(entry: dict[str, Any], version: int) -> Way:
     hop = entry["nexthops"][0] if "nexthops" in entry else entry
     gateway = hop.get("gateway") or hop.get("via", {}).get("host", "")
     return Way(network, gateway, hop.get("dev", ""))
+
+
+def _leads_on(entry: dict[str, Any]) -> bool:
+    """Say whether packets take this route: it is no refusal, and its link is up."""
+    return entry.get("type", "unicast") == "unicast" and not DOWN & set(entry.get("flags", ()))
 
 
 def _carries(link: dict[str, Any]) -> bool:

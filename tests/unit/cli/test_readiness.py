@@ -6,6 +6,7 @@ import pytest
 
 from kybern.cli import api, readiness
 from kybern.cli.errors import Failed
+from kybern.cluster import fleet
 from kybern.cluster import settings as settings_file
 from kybern.cluster.settings import Settings
 from kybern.lib.clock import SYSTEM, parse_rfc3339
@@ -90,5 +91,8 @@ def test_every_node_is_waited_for(running, monkeypatch):
 def test_the_one_node_of_several_that_is_not_ready_is_named(running, monkeypatch):
     monkeypatch.setattr(readiness.api, "watch", lambda *_, **__: iter([node("True")]))
     monkeypatch.setattr(readiness, "NODE_TIMEOUT", 0.1)
+    further = fleet.directory_of(running, 2)
+    further.make()
+    further.state.write_bytes(running.state.read_bytes())
     with pytest.raises(Failed, match=r"the node box-2 is not Ready .* \(it has not registered\)"):
         readiness.wait_nodes(running, PAIR)

@@ -28,7 +28,7 @@ def started(monkeypatch):
 @pytest.fixture
 def machine(monkeypatch):
     monkeypatch.setattr(up.prerequisites, "missing", lambda **_: [])
-    monkeypatch.setattr(up.slots, "claim", lambda root: 2)
+    monkeypatch.setattr(up.slots, "claim", lambda root, earlier=None: 2)
     monkeypatch.setattr(up.slots, "host_name", lambda: "box")
     monkeypatch.setattr(up.slots, "node_address", lambda: "10.1.2.3")
 
@@ -140,7 +140,7 @@ def test_a_running_cluster_is_left_alone(kybern, started, running):
     ("words", "said"),
     [
         (("--port", "0"), "--port 0 is not a port"),
-        (("--store", "etcd://x:2379"), "not supported yet"),
+        (("--store", "papyrus"), "--store papyrus cannot be"),
         (("--token", "short"), "--token is too weak"),
         (("--nodes", "0"), "--nodes 0 cannot be"),
         (("--nodes", "2", "--control-plane-only"), "goes with neither"),

@@ -68,6 +68,14 @@ def test_the_slot_of_a_directory_that_is_gone_is_free(root, marks):
     assert claim(root("b"), marks) == 0
 
 
+def test_a_cluster_with_data_has_its_slot_or_none(root, marks):
+    assert claim(root("a"), marks, earlier=3) == 3  # after a reboot, when no mark is left
+    assert claim(root("a"), marks, earlier=3) == 3
+    assert claim(root("b"), marks) == 0
+    with pytest.raises(NoSlotError, match=r"the cluster in .*/a has the networks of this one"):
+        claim(root("c"), marks, earlier=3)
+
+
 def test_a_released_slot_that_nobody_has(root, marks):
     release(root("a"), marks)
 

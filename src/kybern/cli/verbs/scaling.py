@@ -37,7 +37,7 @@ def scale(directory: Directory, chosen: Settings, nodes: int) -> str:
             "it: stop it with `kybern down`, and start it with --nodes."
         )
     done = []
-    gone = [index for index in fleet.indexes(directory) if index > nodes]
+    gone = fleet.surplus(directory, wanted)
     if gone:
         with step("Removing nodes", f"Removed {_nodes(len(gone))}"):
             _remove(directory, chosen, gone)

@@ -84,6 +84,8 @@ def run(directory: Directory, request: Request) -> None:
         with step("Waiting for the API server", f"API server answers at {chosen.server}"):
             readiness.wait_server(directory, chosen)
         _wait_nodes(directory, chosen, began)
+        if fleet.surplus(directory, chosen):  # there were more the last time
+            scaling.scale(directory, chosen, chosen.nodes)
     except BaseException:
         say("Stopping what was started …")
         with contextlib.suppress(processes.StopTimeoutError):
@@ -190,7 +192,9 @@ def _settle(directory: Directory, chosen: Settings) -> Settings:
     """Return the settings with what the machine decides."""
     if chosen.control_plane_only:
         return msgspec.structs.replace(chosen, node_ip=slots.node_address())
-    networks = slots.networks(slots.claim(directory.root))
+    # Addresses of Services and nodes' parts of the pod network are in the store, for good.
+    kept = chosen.slot if chosen.node_name and chosen.store != "memory" else None
+    networks = slots.networks(slots.claim(directory.root, earlier=kept))
     chosen = msgspec.structs.replace(chosen, **networks)
     here = slots.node_address()
     return msgspec.structs.replace(
