@@ -23,7 +23,9 @@ from kybern.controllers.disruption.controller import DisruptionController
 from kybern.controllers.endpoints.controller import EndpointsController
 from kybern.controllers.endpointslice.controller import EndpointSliceController
 from kybern.controllers.endpointslicemirroring.controller import EndpointSliceMirroringController
+from kybern.controllers.ephemeralvolume.controller import EphemeralVolumeController
 from kybern.controllers.garbagecollector.controller import GarbageCollector
+from kybern.controllers.job.controller import JobController
 from kybern.controllers.namespace.controller import NamespaceController
 from kybern.controllers.nodeipam.controller import NodeIpamController
 from kybern.controllers.nodelifecycle.controller import NodeLifecycleController
@@ -44,6 +46,7 @@ from kybern.controllers.tainteviction.controller import TaintEvictionController
 from kybern.controllers.tokencleaner.controller import TokenCleaner
 from kybern.controllers.ttl.controller import TtlController
 from kybern.controllers.ttlafterfinished.controller import TtlAfterFinishedController
+from kybern.controllers.volumebinder.controller import VolumeBinder
 
 ALL: tuple[Descriptor, ...] = (
     Descriptor(
@@ -80,6 +83,13 @@ ALL: tuple[Descriptor, ...] = (
         component="replicaset-controller",
         make=ReplicaSetController,
         aliases=("replicaset",),
+    ),
+    Descriptor(
+        "job-controller",
+        account="job-controller",
+        component="job-controller",
+        make=JobController,
+        aliases=("job",),
     ),
     Descriptor(
         "replicationcontroller-controller",
@@ -178,6 +188,20 @@ ALL: tuple[Descriptor, ...] = (
         component="clusterrole-aggregation-controller",
         make=ClusterRoleAggregationController,
         aliases=("clusterrole-aggregation",),
+    ),
+    Descriptor(
+        "ephemeral-volume-controller",
+        account="ephemeral-volume-controller",
+        component="ephemeral_volume",
+        make=EphemeralVolumeController,
+        aliases=("ephemeral-volume",),
+    ),
+    Descriptor(
+        "persistentvolume-binder-controller",
+        account="persistent-volume-binder",
+        component="persistentvolume-controller",
+        make=VolumeBinder,
+        aliases=("persistentvolume-binder",),
     ),
     Descriptor(
         "persistentvolumeclaim-protection-controller",

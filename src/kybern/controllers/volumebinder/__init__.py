@@ -1,0 +1,1 @@
+"""Brings claims and volumes together, and says what becomes of a volume when its claim is gone."""
