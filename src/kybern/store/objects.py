@@ -34,7 +34,7 @@ from kybern.store.kv.interface import Page
 from kybern.store.retention import KEEP_SECONDS
 from kybern.store.sorted_keys import SortedKeys
 from kybern.store.upkeep import Upkeep
-from kybern.store.watch_cache import Collection, Window, within
+from kybern.store.watch_cache import Budget, Collection, Window, within
 from kybern.store.watcher import BUFFER, Watcher
 
 if TYPE_CHECKING:
@@ -74,6 +74,7 @@ class Store:
         self._engine = engine = self._sealing or engine
         self._clock = clock
         self._window = window or Window()
+        self._budget = Budget(self._window.weight)
         self._collections: dict[str, Collection] = {}
         self._routes: dict[str, tuple[Collection, ...]] = {}
         snapshot = engine.attach(self._apply, self._replace)
@@ -223,7 +224,7 @@ class Store:
             raise ValueError(f'a collection\'s prefix ends with "/": {prefix!r}')
         collection = self._collections.get(prefix)
         if collection is None:
-            collection = Collection(prefix, self.revision, self._window, attributes)
+            collection = Collection(prefix, self.revision, self._window, attributes, self._budget)
             self._collections[prefix] = collection
             self._routes.clear()
         collection.attributes = attributes
@@ -271,6 +272,7 @@ class Store:
             "compacted": self._engine.compacted,
             "keys": len(self._entries),
             "bytes": self._live,
+            "past_bytes": self._budget.used,
             "engine": self._engine.statistics(),
             "collections": {p: c.statistics() for p, c in self._collections.items()},
         }

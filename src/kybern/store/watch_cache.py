@@ -34,6 +34,26 @@ class Window(NamedTuple):
     """… except for the last few, so that quiet collections can always be resumed."""
     frames: int = 64
     """For this many of the latest events the encoded frame is kept, for watchers to share."""
+    weight: int = 128 << 20
+    """Never more bytes than this, in all collections together, but for the latest of each."""
+
+
+class Budget:
+    """How many bytes of the past all collections remember together."""
+
+    __slots__ = ("limit", "used")
+
+    def __init__(self, limit: int) -> None:
+        self.limit = limit
+        self.used = 0
+
+
+def weight_of(events: Sequence[Event]) -> int:
+    """Return about how many bytes the events hold, besides what is current."""
+    return sum(
+        event.entry.weight if event.previous is None else event.entry.weight + event.previous.weight
+        for event in events
+    )
 
 
 def within(key: str, scope: str) -> bool:
@@ -45,12 +65,17 @@ class Collection:
     """The keys under one prefix, which ends with "/"."""
 
     __slots__ = (
-        "_batches", "_count", "_framed", "_framed_count", "_scoped", "_whole", "_window",
-        "attributes", "changed", "floor", "pending", "prefix",
+        "_batches", "_budget", "_count", "_framed", "_framed_count", "_scoped", "_whole",
+        "_window", "attributes", "changed", "floor", "pending", "prefix",
     )  # fmt: skip
 
     def __init__(
-        self, prefix: str, floor: int, window: Window, attributes: Attributes | None
+        self,
+        prefix: str,
+        floor: int,
+        window: Window,
+        attributes: Attributes | None,
+        budget: Budget | None = None,
     ) -> None:
         self.prefix = prefix
         self.attributes = attributes
@@ -61,7 +86,8 @@ class Collection:
         self.pending: list[Event] = []
         """Events of the batch that is just being applied."""
         self._window = window
-        self._batches: deque[tuple[float, Sequence[Event]]] = deque()
+        self._budget = budget or Budget(window.weight)
+        self._batches: deque[tuple[float, Sequence[Event], int]] = deque()
         self._count = 0
         self._framed: deque[Sequence[Event]] = deque()
         self._framed_count = 0
@@ -72,11 +98,13 @@ class Collection:
         """Remember the pending events and tell the watchers."""
         batch, self.pending = self.pending, []
         self.changed = batch[-1].revision
-        self._batches.append((now, batch))
+        weight = weight_of(batch)
+        self._batches.append((now, batch, weight))
         self._count += len(batch)
+        self._budget.used += weight
         self.trim(now)
         for watcher in tuple(self._whole):
-            watcher.push(batch)
+            watcher.push(batch, weight)
         if self._scoped:
             self._push_scoped(batch)
         if self._whole or self._scoped:
@@ -85,7 +113,7 @@ class Collection:
     def since(self, revision: int, scope: str) -> list[Event]:
         """Return the events after the revision, which is not before `floor`, in the scope."""
         recent = takewhile(lambda item: item[1][-1].revision > revision, reversed(self._batches))
-        batches = [batch for _, batch in recent]
+        batches = [batch for _, batch, _ in recent]
         batches.reverse()
         return [
             event
@@ -135,22 +163,27 @@ class Collection:
                 mine.setdefault(key, []).append(event)
         for scope, events in mine.items():
             for watcher in tuple(scoped.get(scope, ())):
-                watcher.push(events)
+                watcher.push(events, weight_of(events))
 
     def trim(self, now: float) -> None:
         """Forget what need not be remembered any more."""
-        window, batches = self._window, self._batches
+        window, batches, budget = self._window, self._batches, self._budget
         while batches:
-            time, oldest = batches[0]
+            time, oldest, weight = batches[0]
             left = self._count - len(oldest)
-            if left < window.least or (left < window.most and now - time <= window.age):
+            if budget.used > budget.limit:
+                if len(batches) == 1:
+                    return
+            elif left < window.least or (left < window.most and now - time <= window.age):
                 return
             batches.popleft()
+            budget.used -= weight
             self._count = left
             self.floor = oldest[-1].revision
 
     def forget(self, revision: int) -> None:
         """Forget everything up to the revision, and cut off who has not seen all of it."""
+        self._budget.used -= sum(weight for _, _, weight in self._batches)
         self._batches.clear()
         self._count = 0
         self.floor = self.changed = revision

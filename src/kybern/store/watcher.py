@@ -26,7 +26,9 @@ if TYPE_CHECKING:
     Past = Callable[[int], Awaitable[Page]]
 
 BUFFER = 10_000
-"""How many unread events a watcher may leave."""
+"""How many unread events a watcher may leave …"""
+WEIGHT = 64 << 20
+"""… and how many bytes of them, besides the batch that is read next."""
 
 
 class _Life(enum.Enum):
@@ -49,7 +51,7 @@ class Watcher:
 
     __slots__ = (
         "_batches", "_delivered", "_goal", "_latest", "_leave", "_life", "_limit", "_past",
-        "_unread", "_waiter",
+        "_unread", "_waiter", "_weight",
     )  # fmt: skip
 
     def __init__(
@@ -63,8 +65,9 @@ class Watcher:
         self._latest = latest
         self._leave = leave
         self._limit = limit
-        self._batches: deque[Sequence[Event]] = deque()
+        self._batches: deque[tuple[Sequence[Event], int]] = deque()
         self._unread = 0
+        self._weight = 0
         self._life = _Life.OPEN
         self._waiter: asyncio.Future[None] | None = None
         self._past: Past | None = None
@@ -77,13 +80,16 @@ class Watcher:
             return self._delivered
         return max(self._delivered, self._latest())
 
-    def push(self, batch: Sequence[Event]) -> None:
-        """Hand over committed events; by the store."""
-        if self._unread + len(batch) > self._limit and self._batches:
+    def push(self, batch: Sequence[Event], weight: int = 0) -> None:
+        """Hand over committed events, which hold so many bytes; by the store."""
+        if not self._batches:
+            weight = 0
+        elif self._unread + len(batch) > self._limit or self._weight + weight > WEIGHT:
             self._end(_Life.CUT_OFF)
             return
-        self._batches.append(batch)
+        self._batches.append((batch, weight))
         self._unread += len(batch)
+        self._weight += weight
         self._wake()
 
     def read_first(self, past: Past, upto: int) -> None:
@@ -95,8 +101,9 @@ class Watcher:
         """Return the next list of events, or an empty one when there is none yet."""
         if not self._batches or self._past is not None:
             return ()
-        batch = self._batches.popleft()
+        batch, weight = self._batches.popleft()
         self._unread -= len(batch)
+        self._weight -= weight
         self._delivered = batch[-1].revision
         return batch
 
@@ -147,7 +154,7 @@ class Watcher:
         if self._life is _Life.OPEN:
             self._life = life
             self._batches.clear()
-            self._unread = 0
+            self._unread = self._weight = 0
             self._leave(self)
             self._wake()
 

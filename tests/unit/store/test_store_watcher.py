@@ -8,7 +8,7 @@ import pytest
 
 from kybern.store.interface import ADDED, Entry, Event, WatcherTooSlow
 from kybern.store.kv.interface import Page
-from kybern.store.watcher import Watcher
+from kybern.store.watcher import WEIGHT, Watcher
 
 
 class Source:
@@ -95,6 +95,26 @@ def test_cut_off_when_it_leaves_too_much(live):
         with pytest.raises(WatcherTooSlow) as error:
             await anext(watcher)
         assert error.value.revision == watcher.revision == 14
+
+    live(main())
+
+
+def test_cut_off_when_what_it_leaves_is_too_heavy(live):
+    async def main():
+        source = Source()
+        watcher = source.watcher()
+        watcher.push(batch(11), 2 * WEIGHT)  # what is read next is never too much
+        watcher.push(batch(12), WEIGHT)
+        await anext(watcher)
+        await anext(watcher)
+        watcher.push(batch(13), 2 * WEIGHT)
+        watcher.push(batch(14), WEIGHT // 2)
+        watcher.push(batch(15), WEIGHT // 2)
+        assert source.left == []
+        watcher.push(batch(16), 1)
+        with pytest.raises(WatcherTooSlow) as error:
+            await anext(watcher)
+        assert error.value.revision == 12
 
     live(main())
 

@@ -57,6 +57,22 @@ def test_the_past_is_bounded_by_age_but_for_the_last_few():
     assert revisions(pods.since(pods.floor, PREFIX)) == [9, 10, 11]
 
 
+def test_the_past_of_all_collections_is_bounded_by_weight():
+    one = collection(weight=100, most=1000, age=1e9, least=100)
+    other = Collection("/registry/other/", 1, Window(), None, one._budget)
+    for revision in range(2, 12):
+        publish(one, [revision])  # 15 bytes each
+    assert one.statistics()["events"] == 6
+    assert one._budget.used == 90
+    publish(other, range(12, 20))
+    assert other.statistics()["events"] == 8, "what is latest stays"
+    publish(one, [20])
+    assert one.statistics()["events"] == 1
+    assert one.floor == 11
+    other.forget(20)
+    assert one._budget.used == 15
+
+
 def test_the_past_since_a_revision_within_a_batch():
     pods = collection()
     publish(pods, [2, 3])
