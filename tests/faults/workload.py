@@ -8,6 +8,7 @@ By:   the tests of watches and of etcd, and `bench/faults.py`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import random
 import time
 from typing import TYPE_CHECKING, Any, NamedTuple
@@ -49,9 +50,13 @@ class Workload:
         keys: int = 12,
         space: str = "/registry/configmaps/",
         pause: float = 0.004,
+        keep: int = 300,
     ) -> None:
-        """Plan `clients` of each store, who pause between two calls, for some keys."""
-        self._pause = pause
+        """Plan `clients` of each store, who pause between two calls, for some keys.
+
+        `keep` is how many revisions compaction leaves.
+        """
+        self._pause, self._keep = pause, keep
         self.recorder = Recorder()
         self.keys = [f"{space}{'ab'[number % 2]}/{number}" for number in range(keys)]
         self.stores = stores
@@ -75,6 +80,7 @@ class Workload:
             self._tasks.append(self._group.create_task(self._work(client)))
         for fold in self.folds:
             self._tasks.append(self._group.create_task(fold.follow()))
+        self._tasks.append(self._group.create_task(self._forget()))
         return self
 
     async def __aexit__(self, *error: Any) -> None:
@@ -143,6 +149,14 @@ class Workload:
             except StoreError:
                 await asyncio.sleep(0.02)
             await asyncio.sleep(rng.random() * self._pause)
+
+    async def _forget(self) -> None:
+        """Compact every now and then, from either store."""
+        while True:
+            await asyncio.sleep(self._rng.random())
+            store = self._rng.choice(self.stores)
+            with contextlib.suppress(StoreError):
+                await store.compact(max(store.revision - self._keep, 1))
 
 
 def _some(first: int, last: int, count: int) -> range:
