@@ -18,19 +18,19 @@ if TYPE_CHECKING:
 
 
 def rules(role: ClusterRole, roles: Iterable[ClusterRole]) -> list[PolicyRule]:
-    """Return the rules of everything a role selects, each once, in the order of names."""
+    """Return the rules of what a role selects, each once, by selectors and then by names."""
     assert role.aggregationRule is not None
-    chosen = [
-        selectors.from_struct(selector)
-        for selector in role.aggregationRule.clusterRoleSelectors or ()
-    ]
+    others = sorted(
+        (other for other in roles if other.metadata.name != role.metadata.name),
+        key=lambda other: other.metadata.name or "",
+    )
     found: list[PolicyRule] = []
-    for other in sorted(roles, key=lambda each: each.metadata.name or ""):
-        if other.metadata.name == role.metadata.name:
-            continue
-        if not any(selector.matches(other.metadata.labels) for selector in chosen):
-            continue
-        for rule in other.rules or ():
-            if not any(codec.equal(rule, known) for known in found):
-                found.append(rule)
+    for struct in role.aggregationRule.clusterRoleSelectors or ():
+        selector = selectors.from_struct(struct)
+        for other in others:
+            if not selector.matches(other.metadata.labels):
+                continue
+            for rule in other.rules or ():
+                if not any(codec.equal(rule, known) for known in found):
+                    found.append(rule)
     return found

@@ -27,7 +27,7 @@ def test_rules():
         role("a", READ, labels={"also": "admin"}),
         role("other", PolicyRule(verbs=["*"]), labels={"to": "edit"}),
     ]
-    assert rules(admin, roles) == [READ, WRITE]
+    assert rules(admin, roles) == [WRITE, READ]  # by selectors, then by names
     assert rules(role("none", selects=[]), roles) == []
 
 
