@@ -124,8 +124,8 @@ def test_the_leader_is_killed(whole, monkeypatch):
     async def fault(store):
         number = await leader(whole)
         # We speak to the one that dies.
-        while store._engine._connection._member != number:
-            store._engine._connection.leave()
+        while store._engine._connection.member != number:
+            store._engine._connection.leave(store._engine._connection.member)
         whole.members[number].kill()
 
     while_writing(whole, "killed", fault)
@@ -135,7 +135,7 @@ def test_our_member_hangs_without_the_others(whole, monkeypatch):
     monkeypatch.setattr("kybern.store.kv.etcd.connection.CALL_SECONDS", 1.0)
 
     async def fault(store):
-        member: Member = whole.members[store._engine._connection._member]
+        member: Member = whole.members[store._engine._connection.member]
         member.signal(signal.SIGSTOP)
 
     while_writing(whole, "hung", fault)

@@ -73,13 +73,14 @@ class Connection:
         self._channels: dict[int, Any] = {}
         self._calls: dict[str, Any] = {}
         self._streams: dict[Any, int] = {}
-        self._member = 0
+        self.member = 0
+        """The number of the member where calls go at the moment."""
         self.moves = 0
 
     @property
-    def member(self) -> str:
-        """Where calls go at the moment."""
-        return self._address.members[self._member]
+    def where(self) -> str:
+        """Its address."""
+        return self._address.members[self.member]
 
     async def close(self) -> None:
         """Close all channels; calls under way fail."""
@@ -100,7 +101,7 @@ class Connection:
         data = method.encode(request)
         began, attempt = self._clock.monotonic(), 0
         while True:
-            member = self._member
+            member = self.member
             try:
                 call = self._calls.get(method.path) or self._prepare(method)
                 return method.decode(await call(data, timeout=CALL_SECONDS, metadata=_METADATA))
@@ -121,7 +122,7 @@ class Connection:
         Raises:
             Refused, StoreFailed: as `call`; nothing is repeated.
         """
-        member = self._member
+        member = self.member
         stream = self._channel().stream_stream(method.path)(metadata=_METADATA)
         self._streams[stream] = member
         try:
@@ -142,35 +143,34 @@ class Connection:
             self._streams.pop(stream, None)
             stream.cancel()
 
-    def leave(self, member: int | None = None) -> None:
+    def leave(self, member: int) -> None:
         """Let the next member have the calls, unless that has happened since `member` failed.
 
         Streams of the one that is left end: it may be silent without the connection being lost.
         """
         count = len(self._address.members)
-        if count > 1 and member in (None, self._member):
-            failed, member_left = self.member, self._member
-            self._member = (member_left + 1) % count
+        if count > 1 and member == self.member:
+            failed, self.member = self.where, (member + 1) % count
             self._calls.clear()
-            for stream in [s for s, where in self._streams.items() if where == member_left]:
+            for stream in [s for s, where in self._streams.items() if where == member]:
                 del self._streams[stream]
                 stream.cancel()
             self.moves += 1
-            log.warning("a member of etcd does not answer", member=failed, next=self.member)
+            log.warning("a member of etcd does not answer", member=failed, next=self.where)
 
     def _prepare(self, method: Method) -> Any:
         call = self._calls[method.path] = self._channel().unary_unary(method.path)
         return call
 
     def _channel(self) -> Any:
-        channel = self._channels.get(self._member)
+        channel = self._channels.get(self.member)
         if channel is None:
             aio = self._grpc.aio
             if self._credentials is None:
-                channel = aio.insecure_channel(self.member, options=_OPTIONS)
+                channel = aio.insecure_channel(self.where, options=_OPTIONS)
             else:
-                channel = aio.secure_channel(self.member, self._credentials, options=_OPTIONS)
-            self._channels[self._member] = channel
+                channel = aio.secure_channel(self.where, self._credentials, options=_OPTIONS)
+            self._channels[self.member] = channel
         return channel
 
     def _explain(self, code: str, details: str, member: int) -> StoreError | Refused:

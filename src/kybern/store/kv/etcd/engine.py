@@ -294,6 +294,7 @@ class EtcdEngine:
     async def _follow(self) -> None:
         failures = 0
         while True:
+            member = self._connection.member
             try:
                 if failures:
                     await self._check_not_rewound()
@@ -308,7 +309,7 @@ class EtcdEngine:
             except StoreError as error:
                 self._problem = str(error)
                 log.warning("lost the watch", error=str(error), revision=self.revision)
-                self._connection.leave()
+                self._connection.leave(member)
                 if self._clock.monotonic() - self._heard > LAND_SECONDS:
                     self._flights.give_up(self._problem)
             await self._clock.sleep(AGAIN.delay(failures))

@@ -48,7 +48,7 @@ async def watch(
             if events or response.created:
                 yield events
                 events = []
-    raise StoreFailed(f"etcd at {connection.member} ended a watch")
+    raise StoreFailed(f"etcd at {connection.where} ended a watch")
 
 
 async def oldest(connection: Connection) -> int:
