@@ -27,6 +27,8 @@ SETTINGS = (
 )  # fmt: skip
 FILES = ("ca.crt", "ca.key", "sa.key")
 """What was made once, in `pki/`; everything else follows from it."""
+ENCRYPTION = "encryption.yaml"
+"""What the servers encrypt in the store, and with which keys: each has to know."""
 STORE_FILES = ("cafile", "certfile", "keyfile")
 """What a store's URL may name."""
 KEY_BYTES, NONCE_BYTES = 32, 12
@@ -54,13 +56,15 @@ def pack(directory: Directory, settings: Settings) -> Bundle:
     for option, path in parse_qsl(urlsplit(settings.store).query):
         if option in STORE_FILES:
             files[f"etcd/{option}"] = Path(path).read_bytes()
+    if settings.encryption_provider_config:
+        files[ENCRYPTION] = Path(settings.encryption_provider_config).read_bytes()
     return Bundle({name: getattr(settings, name) for name in SETTINGS}, files)
 
 
 def unpack(bundle: Bundle, directory: Directory) -> dict[str, Any]:
     """Write the files and return the settings, which name them where they are now."""
     for name, data in bundle.files.items():
-        if name not in FILES and name.removeprefix("etcd/") not in STORE_FILES:
+        if name not in (*FILES, ENCRYPTION) and name.removeprefix("etcd/") not in STORE_FILES:
             continue  # of a later version; a name is never a path of its own
         pki.save(directory.pki / name, data, 0o644 if name.endswith(".crt") else 0o600)
     store = urlsplit(bundle.settings.get("store", ""))
@@ -69,7 +73,10 @@ def unpack(bundle: Bundle, directory: Directory) -> dict[str, Any]:
         for name, value in parse_qsl(store.query)
     ]
     known = {name: value for name, value in bundle.settings.items() if name in SETTINGS}
-    return {**known, "store": urlunsplit(store._replace(query=urlencode(options, safe="/")))}
+    known["store"] = urlunsplit(store._replace(query=urlencode(options, safe="/")))
+    if ENCRYPTION in bundle.files:
+        known["encryption_provider_config"] = str(directory.pki / ENCRYPTION)
+    return known
 
 
 def new_key() -> bytes:

@@ -19,7 +19,7 @@ from kybern.lib.clock import SYSTEM
 @pytest.fixture
 def world(tmp_path):
     made = World(tmp_path)
-    for name in ("ca", "cert", "key"):
+    for name in ("ca", "cert", "key", "encryption"):
         (tmp_path / name).write_text(f"the {name} for etcd")
     made.shared = msgspec.structs.replace(
         made.settings,
@@ -27,6 +27,7 @@ def world(tmp_path):
         f"&keyfile={tmp_path}/key&prefix=/here",
         service_cidr="10.99.0.0/16",
         token="a-static-token",
+        encryption_provider_config=f"{tmp_path}/encryption",
     )
     return made
 
@@ -44,6 +45,8 @@ def test_the_keys_of_the_cluster_and_its_settings_arrive(world, live):
             f"etcd://10.0.0.1:2379?cafile={pki}/etcd/cafile&certfile={pki}/etcd/certfile"
             f"&keyfile={pki}/etcd/keyfile&prefix=/here"
         )
+        assert found["encryption_provider_config"] == f"{pki}/encryption.yaml"
+        assert (pki / "encryption.yaml").read_text() == "the encryption for etcd"
         chosen = Settings(data_dir=str(world.there.root), **found)
         assert (chosen.service_cidr, chosen.token) == ("10.99.0.0/16", "a-static-token")
         certificates.ensure(world.there, chosen)  # what follows from the keys can be made

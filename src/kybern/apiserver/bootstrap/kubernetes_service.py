@@ -27,6 +27,7 @@ from kybern.api.discovery import v1 as discovery
 from kybern.api.meta.v1 import ObjectMeta
 from kybern.apiserver.bootstrap.server_leases import PREFIX, Address, ServerLeases
 from kybern.lib import logs
+from kybern.store.interface import StoreError
 
 if TYPE_CHECKING:
     from kybern.apiserver.bootstrap.loopback import Loopback
@@ -90,7 +91,7 @@ class KubernetesService:
     async def ensure(self) -> None:
         """Create or correct the objects."""
         await self._service()
-        servers = self._servers()
+        servers = await self._servers()
         if not servers:
             return
         await self._put(_endpoints(servers), ("subsets",))
@@ -136,8 +137,8 @@ class KubernetesService:
         async with self._correcting:
             try:
                 await self.ensure()
-            except errors.ApiError as error:
-                log.info("could not correct the kubernetes service yet", error=error.message)
+            except (errors.ApiError, StoreError) as error:
+                log.info("could not correct the kubernetes service yet", error=str(error))
                 return False
         return True
 
@@ -158,9 +159,9 @@ class KubernetesService:
             )
         )
 
-    def _servers(self) -> list[Address]:
+    async def _servers(self) -> list[Address]:
         if self._leases is not None:
-            return self._leases.living()
+            return await self._leases.living()
         return [self._ours] if self._ours else []
 
     def _further_slices(self) -> set[str]:

@@ -22,7 +22,7 @@ from kybern.api.errors import ApiError
 from kybern.api.meta.v1 import ObjectMeta
 from kybern.lib import logs
 from kybern.lib.clock import parse_rfc3339, rfc3339_micro
-from kybern.store.interface import KeyExists, Mismatch
+from kybern.store.interface import KeyExists, Mismatch, StoreError
 
 if TYPE_CHECKING:
     from kybern.apiserver.bootstrap.loopback import Loopback
@@ -34,6 +34,8 @@ log = logs.get("apiserver")
 PREFIX = "/registry/masterleases/"
 RENEWED = 2 / 3
 """After which part of its time a lease is written anew; upstream: 10 of 15 seconds."""
+
+RETRY = 0.5
 
 IDENTITY = "apiserver.kubernetes.io/identity"
 NAMESPACE = "kube-system"
@@ -61,13 +63,14 @@ class ServerLeases:
         self._key = f"{PREFIX}{address.ip}:{address.port}"
         self._leaving = False
 
-    def living(self) -> list[Address]:
-        """Return the addresses of all servers that live, ours included, in order."""
-        entries = self._store.list(PREFIX).entries
-        found = {self._address, *map(_address, entries)}
-        if self._leaving:
-            found.discard(self._address)
-        return sorted(found)
+    async def living(self) -> list[Address]:
+        """Return the addresses of all servers that live, in order.
+
+        Ours is among them, and the others see that too: it is written before, if it is missing.
+        """
+        if not self._leaving and self._store.get(self._key) is None:
+            await self.renew()
+        return sorted(set(map(_address, self._store.list(PREFIX).entries)))
 
     async def renew(self) -> None:
         """Live for another while."""
@@ -83,10 +86,16 @@ class ServerLeases:
             log.info("the lease of this server changed meanwhile", key=self._key)
 
     async def keep(self) -> None:
-        """Renew for ever."""
+        """Renew for ever; as soon as it is possible again, when the store was away."""
+        pause = self._ttl * RENEWED
         while True:
-            await self._clock.sleep(self._ttl * RENEWED)
-            await self.renew()
+            await self._clock.sleep(pause)
+            pause = self._ttl * RENEWED
+            try:
+                await self.renew()
+            except StoreError as error:
+                log.warning("could not renew the lease of this server", why=str(error))
+                pause = RETRY
 
     async def leave(self) -> None:
         """Be gone at once, and not when the lease runs out."""
@@ -132,8 +141,8 @@ class ServerIdentity:
             try:
                 await self._renew()
                 await self._collect()
-            except ApiError as error:
-                log.info("could not renew the identity", lease=self._name, why=error.message)
+            except (ApiError, StoreError) as error:
+                log.info("could not renew the identity", lease=self._name, why=str(error))
             await self._clock.sleep(IDENTITY_PERIOD)
 
     async def _renew(self) -> None:

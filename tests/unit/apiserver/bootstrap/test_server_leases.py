@@ -10,11 +10,14 @@ from tests.unit.apiserver.harness import DEFAULT, Server
 
 from kybern.apiserver.bootstrap.server_leases import identity_of
 from kybern.lib.clock import VirtualClock, run_virtual
+from kybern.store.interface import StoreFailed
 from kybern.store.kv.memory import MemoryEngine
 from kybern.store.objects import Store
 
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator
+
+    from kybern.store.interface import Entry
 
 SLICES = "/apis/discovery.k8s.io/v1/namespaces/default/endpointslices"
 LEASES = "/apis/coordination.k8s.io/v1/namespaces/kube-system/leases"
@@ -24,10 +27,23 @@ class SharedStore(Store):
     """A store that several servers write to."""
 
     shared = True
+    down = False
+
+    async def create(self, key: str, data: bytes, ttl: float | None = None) -> Entry:
+        if self.down:
+            raise StoreFailed("no quorum")
+        return await super().create(key, data, ttl)
+
+    async def update(
+        self, key: str, data: bytes, expected: Entry, ttl: float | None = None
+    ) -> Entry:
+        if self.down:
+            raise StoreFailed("no quorum")
+        return await super().update(key, data, expected, ttl)
 
 
 @asynccontextmanager
-async def shared_store() -> AsyncIterator[Store]:
+async def shared_store() -> AsyncIterator[SharedStore]:
     store = SharedStore(MemoryEngine(), VirtualClock())
     running = asyncio.create_task(store.run())
     yield store
@@ -71,6 +87,19 @@ def test_the_endpoints_are_the_servers_that_live() -> None:
             assert len(await endpoints(first)) == 2
             await asyncio.sleep(15)
             assert await endpoints(first) == [everybody[0]]
+
+    run_virtual(story())
+
+
+def test_a_server_is_there_again_when_the_store_is() -> None:
+    async def story() -> None:
+        one, two = "192.0.2.1", "192.0.2.2"
+        async with shared_store() as store, server(store, one) as first, server(store, two):
+            store.down = True
+            await asyncio.sleep(60)
+            assert store.list("/registry/masterleases/").entries == []
+            store.down = False
+            assert len(await endpoints(first)) == 2
 
     run_virtual(story())
 
