@@ -136,6 +136,7 @@ class ApiServer:
     async def start(self) -> None:
         """Write what every cluster starts with; the server is ready afterwards."""
         services = self.services
+        await services.store.fresh()
         start.load_allocations(services)
         if services.store.shared:
             prefix = services.resources.find("", "v1", "services").prefix

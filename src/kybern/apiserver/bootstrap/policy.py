@@ -96,7 +96,7 @@ async def _ensure(loopback: Loopback, wanted: Any) -> None:
         return
     if (found.metadata.annotations or {}).get(UPDATE) != "true" or not _complete(found, wanted):
         return
-    await loopback.update(found)
+    await loopback.complete(found)
 
 
 def _complete(found: Any, wanted: Any) -> bool:

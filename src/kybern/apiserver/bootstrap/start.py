@@ -105,4 +105,4 @@ async def _service_cidr(services: Services, loopback: Loopback) -> None:
             message="Kubernetes default Service CIDR is ready",
         )
     ]  # fmt: skip
-    await loopback.update(found, subresource="status")
+    await loopback.complete(found, subresource="status")

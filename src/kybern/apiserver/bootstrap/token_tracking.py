@@ -35,7 +35,7 @@ async def ensure(loopback: Loopback, now: float) -> None:
         await loopback.create(ConfigMap(metadata=metadata, data={SINCE: tokens.day(now)}))
     elif not _DATE.fullmatch((found.data or {}).get(SINCE, "")):
         found.data = {**(found.data or {}), SINCE: tokens.day(now)}
-        await loopback.update(found)
+        await loopback.complete(found)
 
 
 async def follow(legacy: LegacyTokens, loopback: Loopback) -> None:
