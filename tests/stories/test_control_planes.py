@@ -92,7 +92,7 @@ def kill(plane):
 
 @pytest.fixture(scope="module")
 def planes():
-    with etcd() as members:
+    with etcd(tls=True) as members:
         planes = Planes(members.url)
         try:
             planes.start()
