@@ -86,6 +86,21 @@ def encode(obj: Any) -> bytes:
     return PREFIX + _ENVELOPE.encode(_Unknown(meta, _message(type(obj)).encode(obj)))
 
 
+def message(obj: Any) -> bytes:
+    """Return an object without its envelope. Messages of one type in a row are one, merged."""
+    return _message(type(obj)).encode(obj)
+
+
+def envelope(api_version: str, kind: str, size: int) -> bytes:
+    """Return what comes before a message of so many bytes, which are the rest of the answer."""
+    head = PREFIX + _ENVELOPE.encode(_Unknown(_TypeMeta(api_version, kind)))
+    length = bytearray()
+    while size > 0x7F:
+        length.append(size & 0x7F | 0x80)
+        size >>= 7
+    return head + b"\x12%b%c" % (bytes(length), size)  # field 2: raw
+
+
 def _open(data: bytes) -> _Unknown:
     if not data:
         raise ProtobufError("empty data")

@@ -10,10 +10,11 @@ The items are the stored bytes, joined. Which state of the collection is meant i
 
 from __future__ import annotations
 
+import asyncio
 from itertools import islice
 from typing import TYPE_CHECKING, NamedTuple
 
-from kybern.api import errors
+from kybern.api import codec, errors
 from kybern.api.field_path import Path, Problem, forbidden, not_supported
 from kybern.apiserver import accept
 from kybern.apiserver.answers import NO_CACHE, wants_pretty, written
@@ -57,9 +58,11 @@ async def list_(ctx: RequestContext) -> Response | StreamResponse:
     else:
         _check(ctx)
         page = await _page(ctx, resource)
+    if _is_long(page.entries) and not wants_pretty(ctx):
+        pieces = _pieces_of(form, ctx, resource, page)
+        if pieces is not None:
+            return StreamResponse(200, pieces, form.media, NO_CACHE)
     if form.view == accept.OBJECT:
-        if form is accept.PLAIN and _is_long(page.entries) and not wants_pretty(ctx):
-            return StreamResponse(200, _pieces(resource, page), accept.JSON, NO_CACHE)
         body: bytes | list[bytes] = _list_body(resource, page)
     elif form.view == accept.PARTIAL_LIST:
         body = _partial_body(resource, page, form.version)
@@ -196,6 +199,19 @@ def _list_body(resource: Resource, page: Page) -> list[bytes]:
     return [_list_head(resource, page), resource.items(page.entries), b"]}"]
 
 
+def _pieces_of(
+    form: accept.Form, ctx: RequestContext, resource: Resource, page: Page
+) -> AsyncIterator[bytes] | None:
+    """Return a long list in pieces; None for forms that have none."""
+    if form is accept.PLAIN:
+        return _pieces(resource, page)
+    if form.view == accept.TABLE and form.media == accept.JSON:
+        return _table_pieces(ctx, resource, page, form.version)
+    if form.view == accept.OBJECT and form.media == accept.PROTOBUF and resource.kind.list_struct:
+        return _protobuf_pieces(resource, page)
+    return None
+
+
 async def _pieces(resource: Resource, page: Page) -> AsyncIterator[bytes]:
     """Yield a long list in pieces, so that it is never whole in memory."""
     piece = _list_head(resource, page)
@@ -203,6 +219,43 @@ async def _pieces(resource: Resource, page: Page) -> AsyncIterator[bytes]:
         yield piece + resource.items(entries)
         piece = b","
     yield b"]}"
+
+
+async def _table_pieces(
+    ctx: RequestContext, resource: Resource, page: Page, version: str
+) -> AsyncIterator[bytes]:
+    """Yield the rows of a long Table in pieces, each made when the one before it is sent."""
+    piece = b""
+    for entries in _batches(page.entries):
+        wires = [resource.wire(entry) for entry in entries]
+        tree = showing.table_tree(ctx, resource, wires, version, _table_meta(page))
+        rows = codec.encode(tree.pop("rows"))[1:-1]
+        piece = piece or codec.encode(tree)[:-1] + b',"rows":['
+        yield piece + rows
+        piece = b","
+    yield b"]}"
+
+
+async def _protobuf_pieces(resource: Resource, page: Page) -> AsyncIterator[bytes]:
+    """Yield a long list as protobuf, made in pieces, so that others have their turn in between.
+
+    The length comes first, so that all pieces are made before the first is sent.
+    """
+    from kybern.api import protobuf
+
+    kind = resource.kind
+    pieces = []
+    for entries in _batches(page.entries):
+        items = b'{"items":[%b]}' % resource.items(entries)
+        pieces.append(protobuf.message(codec.decode(items, kind.list_struct)))
+        await asyncio.sleep(0)
+    # Last, for readers to whom the last one counts: each piece has metadata, which are empty.
+    head = codec.decode(_list_head(resource, page) + b"]}", kind.list_struct)
+    pieces.append(protobuf.message(head))
+    yield protobuf.envelope(kind.api_version, kind.list_kind, sum(map(len, pieces)))
+    pieces.reverse()
+    while pieces:
+        yield pieces.pop()
 
 
 def _is_long(entries: list[Entry]) -> bool:
@@ -233,10 +286,14 @@ def _partial_body(resource: Resource, page: Page, version: str) -> list[bytes]:
 
 
 def _table_body(ctx: RequestContext, resource: Resource, page: Page, version: str) -> bytes:
+    wires = [resource.wire(entry) for entry in page.entries]
+    return showing.table(ctx, resource, wires, version, _table_meta(page))
+
+
+def _table_meta(page: Page) -> dict[str, object]:
     meta: dict[str, object] = {"resourceVersion": str(page.revision)}
     if page.token:
         meta["continue"] = page.token
     if page.remaining is not None:
         meta["remainingItemCount"] = page.remaining
-    wires = [resource.wire(entry) for entry in page.entries]
-    return showing.table(ctx, resource, wires, version, meta)
+    return meta

@@ -8,6 +8,9 @@ import json
 import pytest
 from tests.unit.apiserver.harness import DEFAULT, PODS, Server, config_map, pod
 
+from kybern.api import codec, protobuf
+from kybern.api.core.v1 import ConfigMapList
+from kybern.apiserver.handlers import list as list_handler
 from kybern.lib.http.messages import StreamResponse
 
 MAPS = f"{DEFAULT}/configmaps"
@@ -233,5 +236,39 @@ def test_a_list_of_large_objects_comes_in_pieces() -> None:
             assert max(map(len, pieces)) < 500_000
             names = [item["metadata"]["name"] for item in json.loads(b"".join(pieces))["items"]]
             assert names == [f"c{number:02}" for number in range(20)]
+
+    asyncio.run(story())
+
+
+@pytest.mark.parametrize(
+    "accept",
+    [
+        "application/json;as=Table;v=v1;g=meta.k8s.io",
+        "application/vnd.kubernetes.protobuf",
+        "application/json",
+    ],
+)
+def test_a_list_in_pieces_is_the_list(accept: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    async def story() -> None:
+        async with Server() as server:
+            await _maps(server, 7)
+            path = f"{MAPS}?limit=6"
+            whole = await server.get(path, accept=accept)
+            monkeypatch.setattr(list_handler, "LARGE", 300)
+            answer = await server.raw("GET", path, accept=accept)
+            assert isinstance(answer, StreamResponse)
+            assert answer.content_type == whole.content_type
+            pieces = [piece async for piece in answer.chunks]
+            assert len(pieces) > 3
+            if accept == protobuf.MEDIA_TYPE:
+                one, other = (
+                    protobuf.decode(body, ConfigMapList) for body in (whole.body, b"".join(pieces))
+                )
+                assert codec.equal(one, other)
+                assert [item.metadata.name for item in other.items] == [
+                    f"m{n:02}" for n in range(6)
+                ]
+            else:
+                assert json.loads(b"".join(pieces)) == whole.tree
 
     asyncio.run(story())
