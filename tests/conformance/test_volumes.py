@@ -247,3 +247,69 @@ async def test_pods_bring_claims_along(w: World) -> None:
     assert found["metadata"]["ownerReferences"][0]["kind"] == "Pod"
     await w.resource("v1", "pods", s.namespace).delete("p", {"gracePeriodSeconds": 0})
     await w.wait(lambda: s.claims.missing("p-data"))
+
+
+@world(nodes=3, scheduler=True)
+async def test_a_pod_and_its_claim_wait_for_each_other(w: World) -> None:
+    s = await storage(w)
+    waiting = {"provisioner": "kubernetes.io/no-provisioner", "volumeBindingMode": "WaitForFirstConsumer"}  # fmt: skip
+    await s.classes.create({"metadata": {"name": "local"}, **waiting})
+    expression = {"key": "kubernetes.io/hostname", "operator": "In", "values": ["node-1"]}
+    affinity = {"required": {"nodeSelectorTerms": [{"matchExpressions": [expression]}]}}
+    await s.volumes.create(
+        volume("v", storage_class="local", nodeAffinity=affinity, hostPath=None, local={"path": "/x"})
+    )  # fmt: skip
+    pods = w.resource("v1", "pods", s.namespace)
+    mount = {"name": "data", "persistentVolumeClaim": {"claimName": "c"}}
+    await pods.create(pod("p", volumes=[mount]))
+    assert 'persistentvolumeclaim "c" not found' in await s.told("FailedScheduling")
+    await s.claims.create(claim("c", storage_class="local"))
+    assert (await s.phase("c", "Bound"))["spec"]["volumeName"] == "v"
+
+    async def placed() -> str:
+        found: str = (await pods.get("p"))["spec"].get("nodeName", "")
+        return found
+
+    assert await w.wait(placed) == "node-1"
+    mount["persistentVolumeClaim"]["claimName"] = "d"
+    await s.claims.create(claim("d", storage_class="local"))
+    await pods.create(pod("q", volumes=[mount]))
+
+    async def nowhere() -> bool:
+        text = "3 node(s) didn't find available persistent volumes to bind"
+        return any(text in event["message"] for event in await s.events.items())
+
+    await w.wait(nowhere)
+
+
+@world(nodes=2, scheduler=True)
+async def test_a_provisioner_is_told_the_node(w: World) -> None:
+    s = await storage(w)
+    await s.classes.create(
+        {
+            "metadata": {"name": "late"}, "provisioner": "example.com/late",
+            "volumeBindingMode": "WaitForFirstConsumer",
+        }
+    )  # fmt: skip
+    await s.claims.create(claim("c", storage_class="late"))
+    pods = w.resource("v1", "pods", s.namespace)
+    mount = {"name": "data", "persistentVolumeClaim": {"claimName": "c"}}
+    await pods.create(pod("p", volumes=[mount]))
+
+    async def selected() -> str:
+        annotations = (await s.claims.get("c"))["metadata"].get("annotations", {})
+        if "volume.kubernetes.io/storage-provisioner" not in annotations:
+            return ""
+        found: str = annotations.get("volume.kubernetes.io/selected-node", "")
+        return found
+
+    node = await w.wait(selected)
+    assert "nodeName" not in (await pods.get("p"))["spec"]
+    found = await s.claims.get("c")
+    reference = {key: found["metadata"][key] for key in ("namespace", "name", "uid")}
+    await s.volumes.create(volume("made", storage_class="late", claimRef=reference))
+
+    async def placed() -> bool:
+        return (await pods.get("p"))["spec"].get("nodeName") == node
+
+    await w.wait(placed)

@@ -18,10 +18,12 @@ from kybern.api.core.v1 import Binding, ObjectReference, Pod
 from kybern.api.errors import ApiError
 from kybern.api.meta.v1 import ObjectMeta
 from kybern.client.transport import Unreachable
+from kybern.scheduler.claim_binder import Unbound
 
 if TYPE_CHECKING:
     from kybern.client.rest import Client
     from kybern.lib.tasks import Tasks
+    from kybern.scheduler.claim_binder import ClaimBinder
     from kybern.scheduler.queue import Waiting
 
 
@@ -38,8 +40,11 @@ class Outcome(Protocol):
 class Binder:
     """Binds pods."""
 
-    def __init__(self, client: Client, tasks: Tasks, outcome: Outcome, limit: int) -> None:
+    def __init__(
+        self, client: Client, tasks: Tasks, outcome: Outcome, limit: int, claims: ClaimBinder
+    ) -> None:
         self._client = client
+        self._claims = claims
         self._tasks = tasks
         self._outcome = outcome
         self._limit = limit
@@ -58,7 +63,21 @@ class Binder:
         return len(self._pending) >= self._limit
 
     def bind(self, waiting: Waiting, node: str) -> None:
-        """Bind a pod, some time soon."""
+        """Bind a pod, some time soon; one that waits for volumes keeps nobody else waiting."""
+        if waiting.info.pod.spec.volumes and self._claims.needed(waiting.info.pod):
+            self._tasks.spawn(self._after_volumes(waiting, node), name="scheduler volumes")
+        else:
+            self._start(waiting, node)
+
+    async def _after_volumes(self, waiting: Waiting, node: str) -> None:
+        try:
+            await self._claims.bind(waiting.info.pod, node)
+        except (ApiError, Unreachable, Unbound) as error:
+            self._outcome.not_bound(waiting, node, error)
+        else:
+            self._start(waiting, node)
+
+    def _start(self, waiting: Waiting, node: str) -> None:
         self._pending.append((waiting, node))
         if self._workers < self._limit:
             self._workers += 1

@@ -27,7 +27,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from kybern.api.core.pods import HostPort
-    from kybern.api.core.v1 import Node, Taint
+    from kybern.api.core.v1 import Node, PersistentVolume, Taint
     from kybern.scheduler.framework import Bools
     from kybern.scheduler.pod_info import PodInfo
 
@@ -98,6 +98,15 @@ class Nodes:
         self._taint_numbers: dict[TaintSet, int] = {(): 0}
         self._free: list[int] = []
         self._image_names: dict[int, tuple[tuple[str, int], ...]] = {}
+
+    def reaches(self, volume: PersistentVolume, node: str) -> bool:
+        """Say whether a node can use a volume."""
+        terms, row = volumes.node_terms(volume), self.index.get(node)
+        if terms is None or row is None:
+            return terms is None
+        from kybern.scheduler import node_selectors
+
+        return bool(node_selectors.matches_any(terms, self, slice(row, row + 1))[0])
 
     def name(self, row: int) -> str:
         """Return the name of the node in a row."""

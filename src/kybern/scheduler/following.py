@@ -20,6 +20,7 @@ from kybern.scheduler.pod_info import Key, PodInfo
 from kybern.scheduler.volumes import Lookups
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Callable
 
     from kybern.client.informer import Informer, Informers, Registration
@@ -48,6 +49,8 @@ class Following:
         self._clock = clock
         self._wake = wake
         self._budgets: Informer[PodDisruptionBudget]
+        self.storage_waiters: set[asyncio.Event] = set()
+        """Set when a claim, volume or class changes."""
         self._informers: list[Informer[Any]] = []
         self._registrations: list[Registration] = []
 
@@ -62,6 +65,7 @@ class Following:
             claims.get,
             lambda name: persistent.get("", name),
             lambda name: classes.get("", name),
+            persistent.list,
         )
         storage: list[Informer[Any]] = [claims, persistent, classes]
         self._informers = [namespaces, *storage, nodes, pods, self._budgets]
@@ -149,6 +153,8 @@ class Following:
             self.tell(News.NAMESPACE, "")
 
     def _storage_changed(self, _changed: Any) -> None:
+        for event in self.storage_waiters:
+            event.set()
         self.tell(News.VOLUME, "")
 
     def tell(self, news: int, node: str) -> None:

@@ -27,6 +27,7 @@ from kybern.lib.tasks import Tasks
 from kybern.scheduler import eviction, messages, metrics, report
 from kybern.scheduler.announce import Announcer
 from kybern.scheduler.binder import Binder
+from kybern.scheduler.claim_binder import ClaimBinder
 from kybern.scheduler.following import Following
 from kybern.scheduler.framework import News
 from kybern.scheduler.queue import SchedulingQueue
@@ -129,7 +130,11 @@ class Scheduler:
         )
         self._preemption = Preemption(self.cache, self.cycle, self._rng, self._following.budgets_of)
         self._reporter = report.Reporter(self._client, self._tasks)
-        self._binder = Binder(self._client, self._tasks, self, config.bindings)
+        nodes = self.cache.nodes
+        claims = ClaimBinder(
+            self._client, lambda: nodes.volumes, nodes.reaches, self._following.storage_waiters
+        )
+        self._binder = Binder(self._client, self._tasks, self, config.bindings, claims)
         self._announcer = Announcer(self._recorder, self._clock, self._tasks, self._in_a_rush)
         metrics.watch(self)
 

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from kybern.api.core.v1 import NodeSelectorRequirement, NodeSelectorTerm
+from kybern.api.core.volume_matching import COMPLETED, NO_PROVISIONER, WAITS, class_of
+
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable, Iterator, Sequence
 
-    from kybern.api.core.v1 import NodeSelectorTerm, PersistentVolumeClaim, Pod
-
-WAITS: Final = "WaitForFirstConsumer"
-BOUND: Final = "pv.kubernetes.io/bind-completed"
+    from kybern.api.core.v1 import PersistentVolume, PersistentVolumeClaim, Pod
 
 
 class Lookups(NamedTuple):
@@ -24,9 +24,13 @@ class Lookups(NamedTuple):
     claim: Callable[[str, str], PersistentVolumeClaim | None]
     volume: Callable[[str], Any]
     storage_class: Callable[[str], Any]
+    volumes: Callable[[], Sequence[PersistentVolume]]
+    """All volumes."""
 
 
-NOTHING: Final = Lookups(lambda _namespace, _name: None, lambda _name: None, lambda _name: None)
+NOTHING: Final = Lookups(
+    lambda _namespace, _name: None, lambda _name: None, lambda _name: None, lambda: ()
+)
 
 
 class Claimed(NamedTuple):
@@ -49,13 +53,42 @@ def is_bound(claim: PersistentVolumeClaim) -> bool:
     """Say whether a claim has its volume, for good."""
     if not claim.spec.volumeName:
         return False
-    return BOUND in (claim.metadata.annotations or {}) or claim.status.phase == "Bound"
+    return COMPLETED in (claim.metadata.annotations or {}) or claim.status.phase == "Bound"
 
 
 def waits(claim: PersistentVolumeClaim, lookups: Lookups) -> bool:
     """Say whether a claim gets its volume only once its pod has a node."""
-    found = lookups.storage_class(claim.spec.storageClassName or "")
+    found = lookups.storage_class(class_of(claim))
     return found is not None and found.volumeBindingMode == WAITS
+
+
+def waiting(pod: Pod, lookups: Lookups) -> list[PersistentVolumeClaim]:
+    """Return the claims of a pod that get their volumes once it has a node."""
+    if not pod.spec.volumes:
+        return []
+    namespace = pod.metadata.namespace or ""
+    found = (lookups.claim(namespace, each.name) for each in claimed(pod))
+    return [c for c in found if c is not None and not is_bound(c) and waits(c, lookups)]
+
+
+def provisioned_where(
+    claim: PersistentVolumeClaim, lookups: Lookups
+) -> list[NodeSelectorTerm] | bool:
+    """Return on which nodes a volume can be made for a claim: True for all, False for none."""
+    found = lookups.storage_class(class_of(claim))
+    if found is None or found.provisioner in ("", NO_PROVISIONER) or claim.spec.selector:
+        return False
+    if not found.allowedTopologies:
+        return True
+    return [
+        NodeSelectorTerm(
+            matchExpressions=[
+                NodeSelectorRequirement(key=each.key, operator="In", values=each.values)
+                for each in term.matchLabelExpressions or ()
+            ]
+        )
+        for term in found.allowedTopologies
+    ]
 
 
 def node_terms(volume: Any) -> list[NodeSelectorTerm] | None:

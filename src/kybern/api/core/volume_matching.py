@@ -16,7 +16,7 @@ from kybern.api import selectors
 from kybern.api.quantity import ZERO, Quantity, parse
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Iterable
 
     from kybern.api.core.v1 import PersistentVolume, PersistentVolumeClaim
 
@@ -75,43 +75,41 @@ def mismatch(volume: PersistentVolume, claim: PersistentVolumeClaim) -> str:
     return ""
 
 
-def best(
-    claim: PersistentVolumeClaim,
-    volumes: Iterable[PersistentVolume],
-    reachable: Callable[[PersistentVolume], bool] | None = None,
-    *,
-    only_named: bool = False,
-) -> PersistentVolume | None:
-    """Return the volume for a claim: the one that is kept for it, or the smallest that will do.
+def suitable(
+    claim: PersistentVolumeClaim, volumes: Iterable[PersistentVolume], *, only_named: bool = False
+) -> list[PersistentVolume]:
+    """Return the volumes that will do for a claim: one that is kept for it, or all that are free.
 
     Args:
         claim: the claim, without a volume.
         volumes: all there are.
-        reachable: whether the claim's node reaches a volume, where a node is known.
         only_named: whether only a volume that names the claim will do.
     """
-    found: PersistentVolume | None = None
+    found = []
     selector = selectors.from_struct(claim.spec.selector) if claim.spec.selector else None
     for volume in volumes:
         if _mode(volume) != _mode(claim) or not _has_modes(volume, claim):
             continue
         if volume.spec.claimRef is not None:
             if refers_to(volume, claim):
-                return volume
+                return [volume]
             continue
         if only_named or volume.metadata.deletionTimestamp is not None:
             continue
         if volume.status.phase not in (None, "", "Available", "Pending"):
             continue
-        if mismatch(volume, claim):
-            continue
-        if selector is not None and not selector.matches(volume.metadata.labels):
-            continue
-        if reachable is not None and not reachable(volume):
-            continue
-        if found is None or _order(volume) < _order(found):
-            found = volume
+        if not mismatch(volume, claim) and (
+            selector is None or selector.matches(volume.metadata.labels)
+        ):
+            found.append(volume)
     return found
+
+
+def best(
+    claim: PersistentVolumeClaim, volumes: Iterable[PersistentVolume], *, only_named: bool = False
+) -> PersistentVolume | None:
+    """Return the volume for a claim: the one that is kept for it, or the smallest that will do."""
+    return min(suitable(claim, volumes, only_named=only_named), key=_order, default=None)
 
 
 def _order(volume: PersistentVolume) -> tuple[Quantity, int, str]:

@@ -4,8 +4,9 @@ In:   the pod's claims, their volumes, the labels of nodes.
 Out:  a verdict per node.
 By:   cycle, anew for every pod that has claims.
 
-Claims are bound by the volume controller. One that is not bound yet holds its pod back; one whose
-class waits for the first consumer is, so far, held back as well.
+Claims are bound by the volume controller. One that is not bound yet holds its pod back, unless its
+class waits for the first consumer: then nodes will do that reach a free volume, or on which one can
+be made. `claim_binder` sees to it that it is bound before the pod is.
 """
 
 from __future__ import annotations
@@ -14,11 +15,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
+from kybern.api.core.volume_matching import SELECTED_NODE, suitable
 from kybern.scheduler import node_selectors, volumes
 from kybern.scheduler.framework import News, Rejection, Why
 
 if TYPE_CHECKING:
-    from kybern.api.core.v1 import NodeSelectorTerm
+    from kybern.api.core.v1 import NodeSelectorTerm, PersistentVolumeClaim
     from kybern.scheduler.columns import Nodes
     from kybern.scheduler.framework import Bools, Rows
     from kybern.scheduler.pod_info import PodInfo
@@ -33,6 +35,7 @@ class _State(NamedTuple):
     """What the volumes demand, and why no node will do, if that is so."""
 
     terms: tuple[list[NodeSelectorTerm], ...]
+    waiting: tuple[PersistentVolumeClaim, ...]
     nowhere: str
 
 
@@ -48,34 +51,85 @@ class VolumeBinding:
         found = tuple(volumes.claimed(pod.pod)) if pod.pod.spec.volumes else ()
         if not found:
             return None
-        terms, nowhere = [], ""
+        terms: list[list[NodeSelectorTerm]] = []
+        waiting: list[PersistentVolumeClaim] = []
+        nowhere = ""
         for each in found:
             demand = _demand(each, pod.key[0], nodes.volumes)
             if isinstance(demand, Rejection):
                 return demand
             if isinstance(demand, str):
                 nowhere = nowhere or demand
-            elif demand is not None:
+            elif isinstance(demand, list):
                 terms.append(demand)
-        return _State(tuple(terms), nowhere) if terms or nowhere else None
+            elif demand is not None:
+                waiting.append(demand)
+        if not (terms or waiting or nowhere):
+            return None
+        return _State(tuple(terms), tuple(waiting), nowhere)
 
     def fits(self, state: Any, nodes: Nodes, rows: Rows) -> Bools:
         """Say which of the rows fit."""
-        fits: Bools = np.full(len(nodes.valid[: nodes.size][rows]), not state.nowhere, np.bool_)
-        for terms in state.terms:
-            fits &= node_selectors.matches_any(terms, nodes, rows)
+        if state.nowhere:
+            return np.zeros(_count(nodes, rows), np.bool_)
+        fits = _reached(state, nodes, rows)
+        for claim in state.waiting:
+            fits &= _obtainable(claim, nodes, rows)
         return fits
 
     def why(self, state: Any, nodes: Nodes, rows: Rows) -> Why:
         """Explain why these rows do not fit."""
         count = len(nodes.valid[rows])
-        return Why({state.nowhere or OUT_OF_REACH: count}, np.zeros(count, np.bool_))
+        never = np.zeros(count, np.bool_)
+        if state.nowhere:
+            return Why({state.nowhere: count}, never)
+        out_of_reach = int((~_reached(state, nodes, rows)).sum())
+        reasons = {OUT_OF_REACH: out_of_reach, NOTHING_TO_BIND: count - out_of_reach}
+        return Why({text: number for text, number in reasons.items() if number}, never)
+
+
+def _count(nodes: Nodes, rows: Rows) -> int:
+    return len(nodes.valid[: nodes.size][rows])
+
+
+def _reached(state: _State, nodes: Nodes, rows: Rows) -> Bools:
+    """Say which rows reach the volumes of the claims that are bound."""
+    fits: Bools = np.ones(_count(nodes, rows), np.bool_)
+    for terms in state.terms:
+        fits &= node_selectors.matches_any(terms, nodes, rows)
+    return fits
+
+
+def _obtainable(claim: PersistentVolumeClaim, nodes: Nodes, rows: Rows) -> Bools:
+    """Say on which rows a claim can have a volume."""
+    lookups = nodes.volumes
+    selected = (claim.metadata.annotations or {}).get(SELECTED_NODE)
+    if selected is not None:  # a volume is being made there
+        row = nodes.index.get(selected)
+        there: Bools = np.arange(nodes.size)[rows] == (-1 if row is None else row)
+        return there
+    where = volumes.provisioned_where(claim, lookups)
+    if where is True:
+        return np.ones(_count(nodes, rows), np.bool_)
+    fits: Bools = np.zeros(_count(nodes, rows), np.bool_)
+    if where:
+        fits |= node_selectors.matches_any(where, nodes, rows)
+    for volume in suitable(claim, lookups.volumes()):
+        terms = volumes.node_terms(volume)
+        if terms is None:
+            fits[:] = True
+        else:
+            fits |= node_selectors.matches_any(terms, nodes, rows)
+    return fits
 
 
 def _demand(
     each: volumes.Claimed, namespace: str, lookups: volumes.Lookups
-) -> Rejection | str | list[NodeSelectorTerm] | None:
-    """Return what a claim demands of nodes; None for nothing, words when no node will do."""
+) -> Rejection | str | list[NodeSelectorTerm] | PersistentVolumeClaim | None:
+    """Return what a claim demands of nodes; None for nothing, words when no node will do.
+
+    The claim itself is returned when it waits for the pod to have a node.
+    """
     claim = lookups.claim(namespace, each.name)
     if claim is None:
         missing = f'persistentvolumeclaim "{each.name}"'
@@ -88,6 +142,6 @@ def _demand(
         gone = f'bound to non-existent persistentvolume "{claim.spec.volumeName}"'
         return Rejection(f'persistentvolumeclaim "{each.name}" {gone}')
     if not volumes.is_bound(claim):
-        return NOTHING_TO_BIND if volumes.waits(claim, lookups) else Rejection(UNBOUND)
+        return claim if volumes.waits(claim, lookups) else Rejection(UNBOUND)
     volume = lookups.volume(claim.spec.volumeName or "")
     return NO_VOLUME if volume is None else volumes.node_terms(volume)

@@ -78,7 +78,9 @@ def using(*claims, ephemeral=()):
 def ask(pod):
     nodes = cache_of(*NODES).nodes
     find = named(CLAIMS)
-    nodes.volumes = Lookups(lambda _, name: find(name), named(VOLUMES), named(CLASSES))
+    nodes.volumes = Lookups(
+        lambda _, name: find(name), named(VOLUMES), named(CLASSES), lambda: VOLUMES
+    )
     plugin = VolumeBinding()
     state = plugin.prepare(pod, nodes)
     if isinstance(state, Rejection):
