@@ -74,7 +74,9 @@ def lay(settings: Settings, indexes: list[int]) -> None:
     for index in indexes:
         space, wire = namespace(settings, index), cable(settings, index)
         commands = [] if space in spaces else [f"netns add {space}"]
-        if wire not in links:
+        if space not in spaces or INSIDE not in _links(space):
+            if wire in links:  # it leads to a namespace that lost its name: nobody can follow
+                commands.append(f"link delete {wire}")
             commands.append(
                 f"link add {wire} mtu {size} type veth peer name {INSIDE} mtu {size} netns {space}"
             )
@@ -135,8 +137,9 @@ def _mtu_towards_others(settings: Settings) -> int:
     return ETHERNET
 
 
-def _links() -> set[str]:
-    return {link["ifname"] for link in json.loads(_run(["ip", "-j", "link", "show"]) or "[]")}
+def _links(space: str = "") -> set[str]:
+    words = ["ip", *(["-n", space] if space else []), "-j", "link", "show"]
+    return {link["ifname"] for link in json.loads(_run(words) or "[]")}
 
 
 def _namespaces() -> set[str]:

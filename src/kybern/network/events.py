@@ -1,11 +1,12 @@
-"""News from the kernel: links, addresses, our routes, and the network configuration's directory.
+"""News from the kernel: links, addresses, routes, and the network configuration's directory.
 
 In:   a rtnetlink socket, an inotify descriptor.
 Out:  a callback, when something changed that routes or configuration depend on.
 By:   router.py.
 
-A link that goes down takes its routes with it, and the kernel does not tell of those; that the link
-went down it tells. Pods' cables come and go all the time and are not looked at.
+A link that goes down takes our routes over it along, of which the kernel tells nobody. When it is
+up again it has its own route again, and that is told. Pods' cables come and go all the time and are
+not looked at.
 """
 
 from __future__ import annotations
@@ -23,8 +24,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-GROUPS = 0x1 | 0x10 | 0x40 | 0x100 | 0x400  # links; addresses and routes of IPv4 and IPv6
-NEW_LINK, DELETE_LINK, NEW_ADDRESS, DELETE_ADDRESS, DELETE_ROUTE = 16, 17, 20, 21, 25
+GROUPS = 0x1 | 0x10 | 0x40  # links; addresses and routes of IPv4
+NEW_LINK, DELETE_LINK, NEW_ADDRESS, DELETE_ADDRESS, NEW_ROUTE, DELETE_ROUTE = 16, 17, 20, 21, 24, 25
+MAIN = 254  # the routing table
 HEADER = struct.Struct("=IHHII")
 # IN_CLOSE_WRITE, IN_MOVED_FROM, IN_MOVED_TO, IN_DELETE
 CHANGED = 0x8 | 0x40 | 0x80 | 0x200
@@ -32,7 +34,7 @@ IN_FLAGS = os.O_NONBLOCK | os.O_CLOEXEC
 
 
 class KernelEvents:
-    """Calls back when one of the devices named, an address or a route of ours changed."""
+    """Calls back when an address, a route or one of the devices named changed."""
 
     def __init__(self, changed: Callable[[], None]) -> None:
         self.devices: frozenset[int] = frozenset()
@@ -73,11 +75,12 @@ def messages(data: bytes) -> list[tuple[int, bytes]]:
 
 
 def concerns(kind: int, body: bytes, devices: frozenset[int]) -> bool:
-    """Say whether a message is about one of our devices, an address or a route of ours."""
+    """Say whether routes may depend on a message: not on those we made ourselves."""
     if kind in (NEW_LINK, DELETE_LINK):
         return int(struct.unpack_from("=i", body, 4)[0]) in devices
-    if kind == DELETE_ROUTE:
-        return body[5] == int(PROTOCOL)
+    if kind in (NEW_ROUTE, DELETE_ROUTE):
+        table, protocol = body[4], body[5]
+        return table == MAIN and not (kind == NEW_ROUTE and protocol == int(PROTOCOL))
     return kind in (NEW_ADDRESS, DELETE_ADDRESS)
 
 

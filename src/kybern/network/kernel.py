@@ -22,7 +22,6 @@ PROTOCOL = "107"  # marks our routes; nobody else's number in /etc/iproute2/rt_p
 PORT = 8472  # what Linux has always used for VXLAN
 EVERYWHERE = {4: "0.0.0.0/0", 6: "::/0"}
 UP, LOOPBACK = "UP", "LOOPBACK"
-DOWN = {"dead", "linkdown"}
 
 
 class KernelError(OSError):
@@ -162,8 +161,11 @@ def _way(entry: dict[str, Any], version: int) -> Way:
 
 
 def _leads_on(entry: dict[str, Any]) -> bool:
-    """Say whether packets take this route: it is no refusal, and its link is up."""
-    return entry.get("type", "unicast") == "unicast" and not DOWN & set(entry.get("flags", ()))
+    """Say whether packets take this route: it is no refusal, and its link is not turned off.
+
+    A link that is only unplugged counts: its routes stay, and are good when it is plugged in.
+    """
+    return entry.get("type", "unicast") == "unicast" and "dead" not in entry.get("flags", ())
 
 
 def _carries(link: dict[str, Any]) -> bool:

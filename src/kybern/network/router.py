@@ -121,7 +121,7 @@ class Router:
         tunnel = self._config.tunnel
         used = {state.indexes[r.device] for r in wanted.routes if r.device in state.indexes}
         if self._events is not None:
-            self._events.devices = frozenset(used)
+            self._events.devices |= used
         commands = await self._tunnel(wanted, state)
         known = state.remotes if tunnel in state.indexes and not commands else frozenset()
         neighbours, forwarding = kernel.to_change_remotes(tunnel, known, wanted.remotes)

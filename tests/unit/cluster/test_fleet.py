@@ -33,7 +33,7 @@ def cluster(tmp_path):
 @pytest.fixture
 def machine(monkeypatch):
     """A machine that remembers its links and namespaces, and what it was told."""
-    made = SimpleNamespace(links={"lo", "eth0"}, spaces=set(), told=[], refuse="")
+    made = SimpleNamespace(links={"lo", "eth0"}, spaces=set(), inside={}, told=[], refuse="")
 
     def run(words, **how):
         text = how.get("input") or ""
@@ -44,19 +44,23 @@ def machine(monkeypatch):
                 [{"mtu": 1400, "flags": ["UP"], "addr_info": [{"local": "192.0.2.9"}]}]
             )
         elif "link" in words:
-            answer = json.dumps([{"ifname": name} for name in sorted(made.links)])
+            names = sorted(made.inside[words[2]]) if "-n" in words else sorted(made.links)
+            answer = json.dumps([{"ifname": name} for name in names])
         elif "list" in words:
             answer = (
                 json.dumps([{"name": name} for name in sorted(made.spaces)]) if made.spaces else ""
             )
         for line in text.splitlines():
             match line.split():
-                case ["link", "add", name, *_]:
+                case ["link", "add", name, *rest]:
                     made.links.add(name)
+                    if "netns" in rest:
+                        made.inside[rest[-1]].add("eth0")
                 case ["link", "delete", name]:
                     made.links.remove(name)
                 case ["netns", "add", name]:
                     made.spaces.add(name)
+                    made.inside[name] = {"lo"}
                 case ["netns", "delete", name]:
                     made.spaces.remove(name)
         failed = bool(made.refuse and made.refuse in text)
@@ -122,6 +126,16 @@ def test_cables_are_laid_once(cluster, machine):
     wires.lay(settings, [2, 3])
     assert " add " not in "".join(text for words, text in machine.told if "-batch" in words)
     assert all(len(name) <= 15 for name in machine.links)
+
+
+def test_a_cable_whose_namespace_is_gone_is_laid_anew(cluster, machine):
+    _, settings = cluster
+    wires.lay(settings, [2])
+    machine.spaces.clear()
+    machine.told.clear()
+    wires.lay(settings, [2])
+    said = "".join(text for _, text in machine.told)
+    assert said.index("link delete kybern2-n2") < said.index("link add kybern2-n2")
 
 
 def test_everything_is_taken_down(cluster, machine):

@@ -259,7 +259,8 @@ def test_routes_are_read(entry, want):
 def test_routes_that_lead_nowhere_are_left_out():
     assert kernel._leads_on({"dst": "default", "dev": "eth0", "flags": ["onlink"]})
     assert not kernel._leads_on({"dst": "10.2.0.0/16", "type": "blackhole"})
-    assert not kernel._leads_on({"dst": "10.2.0.0/16", "dev": "eth0", "flags": ["linkdown"]})
+    assert not kernel._leads_on({"dst": "10.2.0.0/16", "dev": "eth0", "flags": ["dead"]})
+    assert kernel._leads_on({"dst": "10.2.0.0/16", "dev": "eth0", "flags": ["linkdown"]})
 
 
 def test_a_route_that_only_moved_is_replaced_not_removed():
@@ -274,9 +275,9 @@ def link_message(kind, index):
     return struct.pack("=IHHII", 16 + len(body), kind, 0, 0, 0) + body
 
 
-def route_message(protocol):
-    body = struct.pack("=BBBBBBBBI", 2, 24, 0, 0, 254, protocol, 0, 1, 0)
-    return struct.pack("=IHHII", 16 + len(body), events.DELETE_ROUTE, 0, 0, 0) + body
+def route_message(kind, protocol, table=254):
+    body = struct.pack("=BBBBBBBBI", 2, 24, 0, 0, table, protocol, 0, 1, 0)
+    return struct.pack("=IHHII", 16 + len(body), kind, 0, 0, 0) + body
 
 
 @pytest.mark.parametrize(
@@ -286,8 +287,10 @@ def route_message(protocol):
         (link_message(events.NEW_LINK, 6), False),
         (link_message(events.DELETE_LINK, 6) + link_message(events.NEW_LINK, 5), True),
         (link_message(events.NEW_ADDRESS, 6), True),
-        (route_message(107), True),
-        (route_message(2), False),
+        (route_message(events.DELETE_ROUTE, 107), True),
+        (route_message(events.NEW_ROUTE, 107), False),
+        (route_message(events.NEW_ROUTE, 2), True),
+        (route_message(events.NEW_ROUTE, 2, table=255), False),
     ],
 )
 def test_only_some_news_concerns_us(data, want):

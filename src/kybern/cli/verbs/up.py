@@ -85,7 +85,8 @@ def run(directory: Directory, request: Request) -> None:
             readiness.wait_server(directory, chosen)
         _wait_nodes(directory, chosen, began)
         if fleet.surplus(directory, chosen):  # there were more the last time
-            scaling.scale(directory, chosen, chosen.nodes)
+            with directory.locked():
+                scaling.scale(directory, chosen, chosen.nodes)
     except BaseException:
         say("Stopping what was started …")
         with contextlib.suppress(processes.StopTimeoutError):
