@@ -41,8 +41,7 @@ async def kill_the_leader(work: Workload, members: Members) -> None:
 
 async def kill_one(work: Workload, members: Members) -> None:
     """Kill the member that the first store talks to."""
-    asked = work.stores[0]._engine._connection.member
-    victim = next(member for member in members.members if member.address == asked)
+    victim = members.members[work.stores[0]._engine._connection.member]
     victim.kill()
     await work.progress()
     victim.start()
