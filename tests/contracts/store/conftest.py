@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 class Contract(Protocol):
     """Runs a test's body with an open engine, or a store on one."""
 
-    persistent: bool
+    shared: bool
 
     def engine(self, body: Callable[[Any], Awaitable[None]]) -> None: ...
 
@@ -38,7 +38,7 @@ class Contract(Protocol):
 
 class _Contract:
     def __init__(self, open_: Callable[[], Awaitable[Engine]], name: str) -> None:
-        self.persistent = name.startswith("sqlite")
+        self.shared = name.startswith("etcd")
         self._open = open_
         self._factory = None if name == "sqlite" else uvloop.new_event_loop
 
