@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from kybern.cluster.directory import Directory
     from kybern.cluster.settings import Settings
 
+PATIENCE = 1.0  # seconds for a server to take a connection, where there are others
+
 
 class Answer(NamedTuple):
     """Status code and body."""
@@ -44,10 +46,26 @@ def connect(
     who = "kubelet-client" if settings.node_only else "admin"
     context = ssl.create_default_context(cafile=str(directory.pki / "ca.crt"))
     context.load_cert_chain(directory.pki / f"{who}.crt", directory.pki / f"{who}.key")
-    server = urllib.parse.urlsplit(settings.server)
+    server = urllib.parse.urlsplit(_server(directory, settings))
     return http.client.HTTPSConnection(
         server.hostname or "", server.port, timeout=timeout, context=context
     )
+
+
+def _server(directory: Directory, settings: Settings) -> str:
+    """Return the API server: for a node elsewhere, the first it knows that takes connections."""
+    if not settings.node_only:
+        return settings.server
+    from kybern.cluster import known_servers
+
+    for server in known_servers.load(directory, settings.server).urls:
+        url = urllib.parse.urlsplit(server)
+        try:
+            socket.create_connection((url.hostname or "", url.port or 443), PATIENCE).close()
+        except OSError:
+            continue
+        return server
+    return settings.server
 
 
 def listens(settings: Settings) -> bool:

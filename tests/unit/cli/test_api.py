@@ -1,12 +1,16 @@
 """The little that the command line asks a server itself, over real TLS."""
 
+import json
+import socket
 import ssl
 import threading
 from http.server import BaseHTTPRequestHandler, HTTPServer
 
+import msgspec
 import pytest
 
 from kybern.cli import api
+from kybern.cluster import settings as settings_file
 from kybern.cluster.settings import Settings
 from kybern.lib.tls import server_context
 
@@ -86,3 +90,16 @@ def test_another_authority_is_not_trusted(directory, settings, tmp_path):
     certificates.ensure(other, settings)
     with pytest.raises(ssl.SSLError):
         api.get(other, settings, "/who")
+
+
+def test_a_node_elsewhere_asks_the_first_server_that_takes_connections(directory):
+    chosen = msgspec.structs.replace(
+        settings_file.load(directory.settings), api_server="https://127.0.0.1:1"
+    )
+    assert api._server(directory, chosen) == "https://127.0.0.1:1"
+    with socket.socket() as other:
+        other.bind(("127.0.0.1", 0))
+        other.listen()
+        url = f"https://127.0.0.1:{other.getsockname()[1]}"
+        (directory.root / "servers.json").write_text(json.dumps([url]))
+        assert api._server(directory, chosen) == url
