@@ -21,12 +21,14 @@ from pathlib import Path
 
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 
+import uvloop
 from tests.contracts.store.etcd_fixture import etcd
 from tests.faults import breaking, killing
 from tests.faults.namespaces import machines
 
 from kybern.lib.clock import SYSTEM
 
+LOOP = asyncio.Runner(loop_factory=uvloop.new_event_loop)  # one for all: grpc stays with its first
 LIVES = 25  # of one file; after them the next one begins
 
 HEAD = """\
@@ -99,7 +101,7 @@ def break_etcd(name: str, rounds: int, seeds: Iterator[int]) -> Row:
     with machines() as members:
         for _ in range(rounds):
             with told(seeds) as seed:
-                row.add_verdict(breaking.run(members, seed, breaking.NAMED[name]))
+                row.add_verdict(LOOP.run(breaking.study(members, seed, breaking.NAMED[name])))
     return row
 
 
@@ -108,7 +110,7 @@ def kill_with_tls(rounds: int, seeds: Iterator[int]) -> Row:
     with etcd(3, tls=True) as members:
         for _ in range(rounds):
             with told(seeds) as seed:
-                row.add_verdict(breaking.run(members, seed, breaking.kill_one))
+                row.add_verdict(LOOP.run(breaking.study(members, seed, breaking.kill_one)))
     return row
 
 
@@ -118,7 +120,8 @@ def jump(rounds: int, seeds: Iterator[int]) -> Row:
         for number in range(rounds):
             clock = breaking.Jumping(-3600 if number % 2 else 3600)
             with told(seeds) as seed:
-                row.add_verdict(breaking.run(members, seed, clock.jump, clock, SYSTEM))
+                run = breaking.study(members, seed, clock.jump, clock, SYSTEM)
+                row.add_verdict(LOOP.run(run))
     return row
 
 

@@ -140,18 +140,19 @@ NAMED = {
 
 def run(members: Members, seed: int, fault: Fault, *clocks: Clock) -> Verdict:
     """Let clients work while something is broken, and judge them."""
-
-    async def main() -> Verdict:
-        async with asyncio.timeout(180), stores(members, clocks or (SYSTEM, SYSTEM)) as opened:
-            space = f"/registry/{time.monotonic_ns()}/"
-            async with Workload(opened, seed, space=space, pause=0.02) as work:
-                await work.progress()
-                await fault(work, members)
-                await work.progress()
-            return await work.judge(100, 30)
-
     with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-        return runner.run(main())
+        return runner.run(study(members, seed, fault, *clocks))
+
+
+async def study(members: Members, seed: int, fault: Fault, *clocks: Clock) -> Verdict:
+    """Do the same, in a loop that runs."""
+    async with asyncio.timeout(180), stores(members, clocks or (SYSTEM, SYSTEM)) as opened:
+        space = f"/registry/{time.monotonic_ns()}/"
+        async with Workload(opened, seed, space=space, pause=0.02) as work:
+            await work.progress()
+            await fault(work, members)
+            await work.progress()
+        return await work.judge(100, 30)
 
 
 @contextlib.asynccontextmanager

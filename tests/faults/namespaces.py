@@ -23,7 +23,7 @@ from tests.contracts.store.etcd_fixture import ETCD, MEMORY, Member, Members
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-NETWORK = "10.209.77"
+NETWORK = f"10.209.{os.getpid() % 250}"  # so that several runs do not meet
 CLIENTS, PEERS, HEALTH = 2379, 2380, 2381
 
 
