@@ -100,7 +100,7 @@ class Components:
         authority = self._authority.certificate
         tasks.spawn_forever(lambda: cluster_info.ensure(own, address, authority), "cluster-info")
         tasks.spawn_forever(lambda: joining.ensure(own, settings), "node-config")
-        joining.approve_serving(own, informers, tasks)
+        joining.approve_serving(own, informers, tasks, settings.service_cidr)
         tasks.spawn_forever(cluster_dns.Keeper(own, informers, settings).run, "dns")
 
     def _host(self, informers: Informers) -> Host:

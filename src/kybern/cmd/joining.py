@@ -13,6 +13,8 @@ from __future__ import annotations
 
 import base64
 import contextlib
+import ipaddress
+import re
 from typing import TYPE_CHECKING
 
 from kybern.api import codec
@@ -37,6 +39,7 @@ if TYPE_CHECKING:
 log = logs.get("control-plane")
 
 _RBAC = "rbac.authorization.k8s.io"
+_RESERVED = re.compile(r"localhost|kubernetes(\..*)?")
 _USAGES = {"digital signature", "key encipherment", "server auth"}
 
 
@@ -71,13 +74,13 @@ def _rights() -> Iterator[Role | RoleBinding | ClusterRoleBinding]:
     )
 
 
-def approve_serving(client: Client, informers: Informers, tasks: Tasks) -> None:
+def approve_serving(client: Client, informers: Informers, tasks: Tasks, service_cidr: str) -> None:
     """Say yes to what kubelets may have, whenever one asks."""
     nodes = informers.of(Node)
 
     def look(csr: Csr) -> None:
         if csr.spec.signerName == SERVING_SIGNER and not csr.status.conditions:
-            problem = refusal(csr, nodes.list())
+            problem = refusal(csr, nodes.list(), service_cidr)
             if problem:
                 log.warning("not approved", request=csr.metadata.name, why=problem)
             else:
@@ -86,7 +89,7 @@ def approve_serving(client: Client, informers: Informers, tasks: Tasks) -> None:
     informers.of(Csr).on_change(look)
 
 
-def refusal(csr: Csr, nodes: Iterable[Node]) -> str:
+def refusal(csr: Csr, nodes: Iterable[Node], service_cidr: str) -> str:
     """Return why a serving certificate must not be given; "" when it may be."""
     user, groups = csr.spec.username or "", csr.spec.groups or ()
     name = user.removeprefix("system:node:")
@@ -100,8 +103,13 @@ def refusal(csr: Csr, nodes: Iterable[Node]) -> str:
         return str(error)
     if subject.common_name != user or subject.organizations != (NODES,):
         return f"it is for {subject.common_name}"
+    if _RESERVED.fullmatch(name):
+        return f"{name} is a name of the API server"
     if subject.emails or subject.uris or set(subject.dns_names) - {name}:
         return "it has names that are not the node's"
+    services = ipaddress.ip_network(service_cidr)
+    if any(ipaddress.ip_address(address) in services for address in subject.ip_addresses):
+        return "it has an address of Services"
     others = {
         address.address
         for node in nodes

@@ -13,6 +13,7 @@ from kybern.cmd.joining import refusal
 from kybern.lib import pki
 
 WORKER = "system:node:worker"
+SERVICES = "10.96.0.0/16"
 KEY = pki.make_key()
 
 
@@ -38,8 +39,8 @@ def subject(name=WORKER, organizations=(NODES,), dns=("worker",), ips=("10.0.0.1
 
 
 def test_a_node_may_serve_under_its_own_name_and_address():
-    assert refusal(csr(subject()), OTHERS) == ""
-    assert refusal(csr(subject(ips=("10.0.0.9", "::1"))), OTHERS) == ""
+    assert refusal(csr(subject()), OTHERS, SERVICES) == ""
+    assert refusal(csr(subject(ips=("10.0.0.9", "::1"))), OTHERS, SERVICES) == ""
 
 
 @pytest.mark.parametrize(
@@ -52,14 +53,19 @@ def test_a_node_may_serve_under_its_own_name_and_address():
         (csr(subject(dns=("worker", "kubernetes"))), "names that are not the node's"),
         (csr(subject(uris=("spiffe://x",))), "names that are not the node's"),
         (csr(subject(ips=("10.0.0.2",))), "10.0.0.2 is another node's address"),
+        (csr(subject(ips=("10.96.0.1",))), "an address of Services"),
+        (
+            csr(subject("system:node:localhost", dns=("localhost",)), user="system:node:localhost"),
+            "is a name of the API server",
+        ),
         (csr(subject(), usages=("client auth",)), "not only for serving"),
     ],
 )
 def test_and_under_no_other(request_, why):
-    assert why in refusal(request_, OTHERS)
+    assert why in refusal(request_, OTHERS, SERVICES)
 
 
 def test_rubbish_is_refused():
     found = csr(subject())
     found.spec.request = base64.b64encode(b"rubbish").decode()
-    assert refusal(found, OTHERS)
+    assert refusal(found, OTHERS, SERVICES)
