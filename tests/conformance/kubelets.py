@@ -32,7 +32,10 @@ async def schedule(w: World) -> None:
 
 
 class Kubelets:
-    """Plays the kubelet of every node; a pod whose image says `bad` never becomes ready."""
+    """Plays the kubelet of every node.
+
+    A pod whose image says `bad` never becomes ready; one whose image is `exit:1` ends with 1.
+    """
 
     def __init__(self, w: World) -> None:
         self.w = w
@@ -81,6 +84,8 @@ class Kubelets:
         with contextlib.suppress(errors.NotFound, errors.Conflict):
             if metadata.deletionTimestamp is not None:
                 await asyncio.sleep(STARTING)
+                if metadata.finalizers and pod.status.phase in ("Pending", "Running"):
+                    await self._end(pod, 137)
                 await client.delete(Pod, name, namespace, uid=metadata.uid, grace=0)
             elif pod.status.phase == "Pending":
                 await asyncio.sleep(STARTING)
@@ -88,6 +93,29 @@ class Kubelets:
                     Pod, name, namespace, {"metadata": {"uid": metadata.uid},
                     "status": self._running(pod)}, type="strategic", subresource="status",
                 )  # fmt: skip
+            elif pod.status.phase == "Running" and (code := _exit_code(pod)) is not None:
+                await asyncio.sleep(STARTING)
+                await self._end(pod, code)
+
+    async def _end(self, pod: Pod, code: int) -> None:
+        """Report that a pod's containers have ended."""
+        metadata, now = pod.metadata, rfc3339(self.w.clock.now())
+        terminated = {"exitCode": code, "startedAt": now, "finishedAt": now}
+        statuses = [
+            {"name": c.name, "image": c.image, "imageID": c.image, "ready": False,
+             "restartCount": 0, "state": {"terminated": terminated, "running": None}}
+            for c in pod.spec.containers
+        ]  # fmt: skip
+        ready = {"type": "Ready", "status": "False", "lastTransitionTime": now}
+        status = {
+            "phase": "Failed" if code else "Succeeded", "conditions": [ready],
+            "containerStatuses": statuses,
+        }  # fmt: skip
+        await self.w.client.patch(
+            Pod, metadata.name or "", metadata.namespace or "",
+            {"metadata": {"uid": metadata.uid}, "status": status},
+            type="strategic", subresource="status",
+        )  # fmt: skip
 
     def _running(self, pod: Pod) -> dict:
         now = rfc3339(self.w.clock.now())
@@ -115,6 +143,22 @@ class Kubelets:
             "hostIP": "192.0.2.10", "hostIPs": [{"ip": "192.0.2.10"}],
             "containerStatuses": [status(c) for c in pod.spec.containers],
         }  # fmt: skip
+
+
+def _exit_code(pod: Pod) -> int | None:
+    """What the containers end with, None when they do not, by the name of the first one's image.
+
+    `exit:1` ends with 1; `exit:1-0.2` does where the index is 0 or 2, and elsewhere with 0; `only:0`
+    ends with 0 where the index is 0, and nowhere else.
+    """
+    kind, _, text = pod.spec.containers[0].image.partition(":")
+    mine = (pod.metadata.annotations or {}).get("batch.kubernetes.io/job-completion-index")
+    if kind == "only":
+        return 0 if mine in text.split(".") else None
+    if kind != "exit":
+        return None
+    code, _, indexes = text.partition("-")
+    return int(code) if not indexes or mine in indexes.split(".") else 0
 
 
 __all__ = ["Kubelets", "Lease", "Node", "schedule"]

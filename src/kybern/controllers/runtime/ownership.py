@@ -124,8 +124,12 @@ async def claim(
     selector: Selector,
     informer: Informer[T],
     accepts: Callable[[T], bool] | None = None,
+    *,
+    finalizer: str = "",
 ) -> tuple[list[T], list[T]]:
     """Adopt and release as needed; return what the owner has and what was written for that.
+
+    What is adopted gets the finalizer, if there is one, and loses it with its owner.
 
     Raises:
         Conflict: the owner is not what the cache says, so it must not adopt.
@@ -136,12 +140,12 @@ async def claim(
     if sorted_out.adopt:
         await _check_still_there(client, owner)
     for obj in sorted_out.adopt:
-        adopted = await _adopt(client, owner, obj)
+        adopted = await _adopt(client, owner, obj, finalizer)
         if adopted is not None:
             owned.append(adopted)
             written.append(adopted)
     for obj in sorted_out.release:
-        released = await _release(client, owner, obj)
+        released = await _release(client, owner, obj, finalizer)
         if released is not None:
             written.append(released)
     return owned, written
@@ -158,9 +162,9 @@ async def _check_still_there(client: Client, owner: Any) -> None:
         raise errors.Conflict.of(kind, metadata.name, "it is being deleted")
 
 
-async def _adopt(client: Client, owner: Any, obj: Any) -> Any:
+async def _adopt(client: Client, owner: Any, obj: Any, finalizer: str) -> Any:
     reference = reference_to(owner)
-    patch = {
+    patch: dict[str, Any] = {
         "metadata": {
             "uid": obj.metadata.uid,
             "ownerReferences": [
@@ -175,14 +179,17 @@ async def _adopt(client: Client, owner: Any, obj: Any) -> Any:
             ],
         }
     }
+    if finalizer:
+        patch["metadata"]["finalizers"] = [finalizer]
     return await _patch(client, obj, patch)
 
 
-async def _release(client: Client, owner: Any, obj: Any) -> Any:
+async def _release(client: Client, owner: Any, obj: Any, finalizer: str) -> Any:
     gone = [{"$patch": "delete", "uid": owner.metadata.uid}]
-    return await _patch(
-        client, obj, {"metadata": {"uid": obj.metadata.uid, "ownerReferences": gone}}
-    )
+    metadata: dict[str, Any] = {"uid": obj.metadata.uid, "ownerReferences": gone}
+    if finalizer:
+        metadata["$deleteFromPrimitiveList/finalizers"] = [finalizer]
+    return await _patch(client, obj, {"metadata": metadata})
 
 
 async def _patch(client: Client, obj: Any, patch: dict[str, Any]) -> Any:
