@@ -18,6 +18,9 @@ from kybern.controllers.runtime.reconcile import DONE, Key, Outcome, key_of
 if TYPE_CHECKING:
     from kybern.controllers.runtime.host import Context
 
+MANAGER = "clusterrole-aggregation-controller"
+"""Whose the rules are: nobody else's apply takes them for missing."""
+
 
 class ClusterRoleAggregationController:
     """Keeps aggregated ClusterRoles."""
@@ -47,10 +50,14 @@ class ClusterRoleAggregationController:
         if codec.equal(role.rules or [], wanted):
             return DONE
         body = {
-            "metadata": {"resourceVersion": role.metadata.resourceVersion},
+            "apiVersion": role.apiVersion,
+            "kind": role.kind,
+            "metadata": {"name": key.name},
             "rules": [codec.to_tree(rule) for rule in wanted],
         }
-        await self._client.patch(ClusterRole, key.name, "", body)
+        await self._client.patch(
+            ClusterRole, key.name, "", body, type="apply", field_manager=MANAGER, force=True
+        )
         return DONE
 
     def _changed(self, role: ClusterRole) -> None:
