@@ -44,6 +44,8 @@ from kybern.apiserver.registry.core.allocation import Allocators
 from kybern.apiserver.registry.core.neighbours import Neighbours
 from kybern.apiserver.registry.identity import Identities, PooledRandom
 from kybern.apiserver.usage.serve import UsageApi
+from kybern.lib import logs
+from kybern.store.interface import StoreError
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +56,9 @@ if TYPE_CHECKING:
     from kybern.lib.http.messages import Request, Response
     from kybern.store.objects import Store
 
+log = logs.get("apiserver")
+
+FAREWELL = 2.0  # seconds
 FILTERS = (
     Panics,  # a bug becomes a 500 Status, never a dropped connection
     RequestInfo,  # verb, resource, namespace, name, subresource
@@ -167,8 +172,15 @@ class ApiServer:
                 group.create_task(self._neighbours.run(), name="numbers of Services")
 
     async def leave(self) -> None:
-        """Send nobody here any more: the first thing to do when this server is to end."""
-        await self._kubernetes.leave()
+        """Send nobody here any more: the first thing to do when this server is to end.
+
+        Without an answer in time, the others find out by themselves.
+        """
+        try:
+            async with asyncio.timeout(FAREWELL):
+                await self._kubernetes.leave()
+        except (TimeoutError, StoreError) as error:
+            log.warning("could not tell the other servers", why=repr(error))
 
     async def close(self) -> None:
         """Break off the connections to kubelets."""

@@ -281,6 +281,7 @@ async def apiserver(args: Namespace) -> None:
             try:
                 await asyncio.get_running_loop().create_future()
             finally:
+                await server.leave()
                 await listener.close()
                 await server.close()
     finally:

@@ -25,7 +25,6 @@ from kybern.lib.clock import SYSTEM
 from kybern.lib.http.server import serve
 from kybern.lib.tasks import Tasks
 from kybern.lib.tls import server_context
-from kybern.store.interface import StoreError
 
 if TYPE_CHECKING:
     import ssl
@@ -34,8 +33,6 @@ if TYPE_CHECKING:
     from kybern.lib.http.server import Server
 
 log = logs.get("control-plane")
-
-FAREWELL = 2.0  # seconds
 
 
 def main() -> None:
@@ -71,7 +68,7 @@ async def control_plane(directory: Directory, settings: Settings) -> None:
                     gc.freeze()  # what starting made stays for good: no need to look at it again
                     await asyncio.get_running_loop().create_future()
             finally:
-                await _leave(server)
+                await server.leave()
                 await listener.close()
                 await server.close()
     finally:
@@ -128,15 +125,6 @@ def _start_components(
     from kybern.cmd.components import Components
 
     Components(server, directory, settings).start(tasks)
-
-
-async def _leave(server: ApiServer) -> None:
-    """Tell the other servers that we go; without an answer in time they find out by themselves."""
-    try:
-        async with asyncio.timeout(FAREWELL):
-            await server.leave()
-    except (TimeoutError, StoreError) as error:
-        log.warning("could not tell the other servers", why=repr(error))
 
 
 if __name__ == "__main__":

@@ -6,7 +6,11 @@ import subprocess
 import sys
 
 from tests.unit.client.test_leases import LeaseServer, elector
+from tests.unit.cluster.test_join import World
 
+from kybern.api.coordination.v1 import Lease
+from kybern.api.core.v1 import ServiceAccount
+from kybern.api.errors import NotFound
 from kybern.client.in_process import InProcessTransport
 from kybern.client.leases import Election
 from kybern.client.rest import Client
@@ -56,3 +60,24 @@ def test_who_lost_the_lease_works_again_when_it_is_free():
         assert server.lease["spec"]["holderIdentity"] == ""
 
     run_virtual(main())
+
+
+def test_a_control_plane_with_a_store_of_its_own_holds_no_election(tmp_path, live):
+    world = World(tmp_path)
+
+    async def story(admin):
+        await controllers_work(admin)
+        leases, _ = await admin.list(Lease, "kube-system")
+        assert leases == []
+
+    live(world.run(story))
+
+
+async def controllers_work(admin):
+    """Wait until the controllers are at work."""
+    while True:
+        try:
+            await admin.get(ServiceAccount, "default", "default")
+            return
+        except NotFound:
+            await asyncio.sleep(0.02)
