@@ -39,6 +39,12 @@ DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", metavar="DIR", help="All state; /var/lib/kybern when you are root."),
 ]
+Encryption = Annotated[
+    str | None,
+    typer.Option(
+        metavar="FILE", help='Encrypt what this EncryptionConfiguration says; "" for nothing.'
+    ),
+]
 
 
 def _directory(path: Path | None) -> directory.Directory:
@@ -72,12 +78,7 @@ def up(
     token: Annotated[
         str | None, typer.Option(help="A static bearer token of system:masters, for scripts.")
     ] = None,
-    encryption_provider_config: Annotated[
-        str | None,
-        typer.Option(
-            metavar="FILE", help='Encrypt what this EncryptionConfiguration says; "" for nothing.'
-        ),
-    ] = None,
+    encryption_provider_config: Encryption = None,
     nodes: Annotated[
         int | None, typer.Option(help="Nodes on this machine, each in its own network.  [1]")
     ] = None,
@@ -122,6 +123,7 @@ def server(
             help="How long the others wait for a silent control plane.  [14s]",
         ),
     ] = "",
+    encryption_provider_config: Encryption = None,
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay, log to the terminal, stop on Ctrl-C.")
     ] = False,
@@ -129,7 +131,10 @@ def server(
     """Start a control plane without a node: the first, or one more over the same etcd."""
     from kybern.cli.verbs.server import Request, run
 
-    request = Request(join.rstrip("/"), token, ca_hash, port, store, lease_duration, foreground)
+    request = Request(
+        join.rstrip("/"), token, ca_hash, port, store, lease_duration,
+        _absolute(encryption_provider_config), foreground,
+    )  # fmt: skip
     run(_directory(data_dir), request)
 
 

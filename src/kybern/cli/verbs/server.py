@@ -37,6 +37,7 @@ class Request:
     port: int | None = None
     store: str | None = None
     lease_duration: str = ""
+    encryption_provider_config: str | None = None
     foreground: bool = False
 
 
@@ -57,6 +58,7 @@ def run(directory: Directory, request: Request) -> None:
             store=request.store,
             control_plane_only=True,
             lease_duration=duration(request.lease_duration) if request.lease_duration else None,
+            encryption_provider_config=request.encryption_provider_config,
             foreground=request.foreground,
         ),
     )
