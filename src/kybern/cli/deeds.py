@@ -34,6 +34,10 @@ class Restored(Protocol):
     def aside(self) -> Path | None:
         """Where what was there before is now."""
 
+    @property
+    def missing(self) -> str:
+        """The file with the keys of what is encrypted, when it is not here."""
+
 
 @dataclass(frozen=True, slots=True)
 class Deeds:
@@ -42,7 +46,7 @@ class Deeds:
     Attributes:
         load_image: put an image archive into a cluster's nodes; the images' names.
         save_snapshot: save a cluster in a file; how many objects, and the revision.
-        restore_snapshot: bring a cluster back from a file; where it keeps its data then ("": as before).
+        restore_snapshot: bring a cluster back from a file, with its data somewhere ("": as before).
         migrate_store: copy a store to another medium; how many objects, and how many were there.
     """
 

@@ -24,7 +24,7 @@ import msgspec
 
 from kybern.cli.errors import Failed
 from kybern.cli.loading import settings_of
-from kybern.cluster import certificates, processes
+from kybern.cluster import certificates, processes, slots
 from kybern.cluster import settings as settings_file
 from kybern.cluster.settings import Settings
 from kybern.cmd import snapshots_etcd
@@ -55,6 +55,8 @@ class Restored(NamedTuple):
     revision: int
     aside: Path | None
     """Where what was there before is now."""
+    missing: str
+    """The file with the keys of what is encrypted, when it is not here."""
 
 
 def save(directory: Directory, path: Path, report: snapshot.Report) -> tuple[int, int]:
@@ -113,7 +115,10 @@ def restore(directory: Directory, path: Path, store: str, report: snapshot.Repor
             _swap(stage, directory.root)
             aside = directory.root / f"before-restore-{mark}" if was_there else None
             _put_aside(stage, aside)
-    return Restored(manifest.objects, manifest.taken, revision, aside)
+        slots.release(directory.root)  # it may have other networks than what was here
+    keys = settings.encryption_provider_config
+    missing = keys if keys and not Path(keys).exists() else ""
+    return Restored(manifest.objects, manifest.taken, revision, aside, missing)
 
 
 def _files(directory: Directory, settings: Settings) -> dict[str, bytes]:
@@ -136,12 +141,11 @@ def _etcd_of(settings: Settings) -> Address | None:
 
 
 def _settings_from(path: Path, files: Mapping[str, bytes], store: str) -> Settings:
+    if store and (problems := Settings(data_dir="", store=store).check()):
+        raise Failed(" ".join(problems))
     try:
         settings = msgspec.json.decode(files[SETTINGS], type=Settings)
-        settings = msgspec.structs.replace(settings, store=store or settings.store)
-        if problems := settings.check():
-            raise Failed(" ".join(problems).removesuffix("."))
-        return settings
+        return msgspec.structs.replace(settings, store=store or settings.store)
     except (KeyError, msgspec.DecodeError):
         raise Failed(f"{path} holds a store but no cluster: it cannot be restored here.") from None
 

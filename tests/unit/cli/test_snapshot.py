@@ -25,12 +25,13 @@ def test_restore_says_where_the_old_store_is(kybern, directory, tmp_path):
     (tmp_path / "s").write_bytes(b"")
 
     def restorer(*_):
-        return SimpleNamespace(objects=7, taken="then", aside=tmp_path / "aside")
+        return SimpleNamespace(objects=7, taken="then", aside=tmp_path / "aside", missing="/keys")
 
     done = kybern(
         "snapshot", "restore", tmp_path / "s", "--data-dir", directory.root, restorer=restorer
     )
     assert done.code == 0
     assert "7 objects as they were at then." in done.err
+    assert "What is encrypted needs /keys, which is not here" in done.err
     assert f"What was there before is in {tmp_path / 'aside'}" in done.err
     assert f"kybern up --data-dir {directory.root}" in done.err

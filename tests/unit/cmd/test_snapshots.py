@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 
+import msgspec
 import pytest
 from tests.contracts.store.etcd_fixture import etcd
 
@@ -124,6 +125,43 @@ def test_a_store_in_use_is_not_replaced(tmp_path):
         restore(directory, tmp_path / "saved", "", quiet)
     lock.release()
     assert list(directory.root.glob("*restore-*")) == []
+
+
+@pytest.mark.parametrize("step", ["_stage_files", "_swap"])
+def test_interrupted_the_old_store_is_there_and_again_works(tmp_path, monkeypatch, step):
+    from kybern.cmd import snapshots
+
+    directory = made(tmp_path / "a")
+    before, _ = in_file(directory, fill)
+    save(directory, tmp_path / "saved", quiet)
+    in_file(directory, spoil)
+    with monkeypatch.context() as patch:
+        patch.setattr(snapshots, step, killed)
+        with pytest.raises(KeyboardInterrupt):
+            restore(directory, tmp_path / "saved", "", quiet)
+    assert f"{MAPS}a/lost" in in_file(directory, read)[0]
+    done = restore(directory, tmp_path / "saved", "", quiet)
+    assert in_file(directory, read)[0] == before
+    assert f"{MAPS}a/lost" in in_file(Directory(done.aside), read)[0]
+
+
+def killed(*_):
+    raise KeyboardInterrupt
+
+
+def test_keys_of_what_is_encrypted_are_not_in_it(tmp_path):
+    directory = made(tmp_path / "a")
+    in_file(directory, fill)
+    keys = tmp_path / "encryption.yaml"
+    keys.write_text("secret: very-secret-key")
+    settings = settings_file.load(directory.settings)
+    settings = msgspec.structs.replace(settings, encryption_provider_config=str(keys))
+    settings_file.save(settings, directory.settings)
+    save(directory, tmp_path / "saved", quiet)
+    assert b"very-secret-key" not in (tmp_path / "saved").read_bytes()
+    assert restore(directory, tmp_path / "saved", "", quiet).missing == ""
+    keys.unlink()
+    assert restore(directory, tmp_path / "saved", "", quiet).missing == str(keys)
 
 
 def test_memory_and_nothing_cannot_be_saved(tmp_path):

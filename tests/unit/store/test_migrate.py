@@ -25,14 +25,18 @@ async def opened(path):
 
 async def fill(path, objects=OBJECTS):
     store = await opened(path)
-    for number in range(objects):
-        await store.create(f"{PODS}a/{number:05}", b'{"metadata":{},"n":%d}' % number, ttl=1e9)
-    for number in range(0, objects, 7):
+
+    async def live_of(number):
         key = f"{PODS}a/{number:05}"
-        await store.update(key, b'{"metadata":{},"n":"changed"}', store.get(key))
-    for number in range(0, objects, 11):
-        key = f"{PODS}a/{number:05}"
-        await store.delete(key, store.get(key))
+        entry = await store.create(key, b'{"metadata":{},"n":%d}' % number, ttl=1e9)
+        if number % 7 == 0:
+            entry = await store.update(key, b'{"metadata":{},"n":"changed"}', entry)
+        if number % 11 == 0:
+            await store.delete(key, entry)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(objects):
+            group.create_task(live_of(number))
     found = contents(store)
     revision = store.revision
     await store.close()

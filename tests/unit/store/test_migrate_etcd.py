@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+
 import pytest
 from tests.contracts.store.etcd_fixture import etcd
 
@@ -47,7 +49,8 @@ async def copy(source, target, report=quiet):
 async def filled(path, objects=300):
     """A file with objects, of which some were changed and some deleted."""
     store = Store(await SqliteEngine.open(path))
-    for number in range(objects):
+
+    async def live_of(number):
         key = f"{PODS}a/{number:03}"
         ttl = 5000 if number % 10 == 1 else None
         entry = await store.create(key, b'{"metadata":{},"n":%d}' % number, ttl=ttl)
@@ -55,6 +58,10 @@ async def filled(path, objects=300):
             entry = await store.update(key, b'{"metadata":{},"n":"changed"}', entry)
         if number % 7 == 0:
             await store.delete(key, entry)
+
+    async with asyncio.TaskGroup() as group:
+        for number in range(objects):
+            group.create_task(live_of(number))
     found = {e.key: e.data for e in store.list(PODS).entries}
     revision = store.revision
     await store.close()

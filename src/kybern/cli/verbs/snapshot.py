@@ -36,4 +36,6 @@ def restore(directory: Directory, file: Path, store: str, deeds: Deeds) -> None:
     say(f"{done.objects:,} objects as they were at {done.taken}.")
     if done.aside is not None:
         say(f"What was there before is in {done.aside}: remove it when you need it no more.")
+    if done.missing:
+        say(f"What is encrypted needs {done.missing}, which is not here: put it there first.")
     say(f"Start it with `kybern up --data-dir {shlex.quote(str(directory.root))}`.")
