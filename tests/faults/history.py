@@ -106,7 +106,11 @@ _DECODER = msgspec.json.Decoder(Operation)
 
 def to_pipe(descriptor: int) -> Recorder:
     """Return a recorder which writes to a pipe, at once."""
-    return Recorder(lambda op: void(os.write(descriptor, _ENCODER.encode(op) + b"\n")))
+
+    def tell(operation: Operation) -> None:
+        os.write(descriptor, _ENCODER.encode(operation) + b"\n")
+
+    return Recorder(tell)
 
 
 def from_pipe(lines: bytes) -> list[Operation]:
@@ -116,10 +120,6 @@ def from_pipe(lines: bytes) -> list[Operation]:
         operation = _DECODER.decode(line)
         found[operation.client, operation.number] = operation
     return list(found.values())
-
-
-def void(_: object) -> None:
-    """Nothing."""
 
 
 class Client(Protocol):
@@ -140,8 +140,12 @@ class Client(Protocol):
 class StoreClient:
     """A caller of a `Store`; update and delete expect what this caller saw last."""
 
-    def __init__(self, name: str, store: Store, recorder: Recorder, rng: random.Random) -> None:
+    def __init__(
+        self, name: str, store: Store, recorder: Recorder, rng: random.Random, padding: int = 1500
+    ) -> None:
+        """`padding` bounds how much a value has beside its name."""
         self._name, self._store, self._recorder, self._rng = name, store, recorder, rng
+        self._padding = padding
         self._number = 0
         self._seen: dict[str, Entry | None] = {}
 
@@ -155,14 +159,14 @@ class StoreClient:
 
     async def create(self, key: str) -> None:
         operation = self._call(key, "create", new=True)
-        value = value_of(operation.wrote, self._rng.randrange(len(PADDING)))
+        value = value_of(operation.wrote, self._rng.randrange(self._padding))
         await self._write(operation, lambda: self._store.create(key, value))
 
     async def update(self, key: str) -> None:
         expected = self._seen[key]
         assert expected is not None
         operation = self._call(key, "update", new=True, expected=name_of(expected.data))
-        value = value_of(operation.wrote, self._rng.randrange(len(PADDING)))
+        value = value_of(operation.wrote, self._rng.randrange(self._padding))
         await self._write(operation, lambda: self._store.update(key, value, expected))
 
     async def delete(self, key: str) -> None:
@@ -206,7 +210,7 @@ class StoreClient:
 
 def value_of(name: str, padding: int = 0) -> bytes:
     """Return a JSON object with the name in it, and as much more as wanted."""
-    return f'{{"metadata":{{"name":"{name}"}},"more":"{PADDING[:padding]}"}}'.encode()
+    return f'{{"metadata":{{"name":"{name}"}},"more":"{"x" * padding}"}}'.encode()
 
 
 def name_of(value: bytes) -> str:

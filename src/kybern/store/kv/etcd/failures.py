@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import enum
 
-from kybern.store.interface import StoreError, StoreFailed, StoreFull
+from kybern.store.interface import StoreError, StoreFailed
 
 
 class Verdict(enum.Enum):
@@ -81,7 +81,9 @@ def explain(code: str, details: str, where: str) -> StoreError | Refused:
         if reason.value in details:
             return Refused(reason)
     if "database space exceeded" in details:
-        return StoreFull(
+        # No StoreFull, which promises that nothing happened: of the writes that cross the quota
+        # together etcd applies some, and then refuses them.
+        return StoreFailed(
             f"etcd at {where} has no space left: compact and defragment it or raise its "
             "--quota-backend-bytes, then `etcdctl alarm disarm`"
         )
