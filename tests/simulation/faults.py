@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
     from tests.simulation.nodes import PlayedNode
+    from tests.simulation.real_nodes import RealNode
     from tests.simulation.world import Component, World
 
 SETTLED = 30.0  # nothing happens before
@@ -70,7 +71,7 @@ class Misfortune:
         if victim.name not in self._lost:
             victim.start()
 
-    async def _death(self, node: PlayedNode, down: float) -> None:
+    async def _death(self, node: PlayedNode | RealNode, down: float) -> None:
         kubelet = self._world.kubelets[node.name]
         await kubelet.kill()
         node.reboot()
@@ -78,7 +79,7 @@ class Misfortune:
         if node.name not in self._lost:
             kubelet.start()
 
-    async def _loss(self, node: PlayedNode) -> None:
+    async def _loss(self, node: PlayedNode | RealNode) -> None:
         """A machine is gone, and an administrator says so; at least one stays."""
         world = self._world
         if len(self._lost) + 1 >= len(world.nodes) or node.name in self._lost:

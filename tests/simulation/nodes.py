@@ -22,7 +22,7 @@ from kybern.lib.tasks import Tasks
 if TYPE_CHECKING:
     from tests.simulation.world import Component, World
 
-LEASE = 800  # seconds; a quarter of it is between two heartbeats
+LEASE = 1200  # seconds; a quarter of it is between two heartbeats
 SLOW = 20.0
 MILLI = 4000
 CAPACITY = {"cpu": f"{MILLI}m", "memory": "8Gi", "pods": "110", "ephemeral-storage": "100Gi"}

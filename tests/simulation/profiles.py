@@ -37,6 +37,9 @@ class Profile:
         events: whether Events are written; else they are accepted and forgotten.
         deployments: how many there are.
         steps: how many things users do.
+        whole: whether every controller runs and every kind is followed; else those that this
+            workload has to do with.
+        busy: whether bookmarks and renewed watches come at the usual pace; else rarely.
         real_nodes: whether nodes run the real kubelet on the fake runtime.
     """
 
@@ -57,18 +60,22 @@ class Profile:
     events: bool = False
     deployments: int = 3
     steps: int = 8
+    whole: bool = False
+    busy: bool = False
     real_nodes: bool = False
 
 
 def draw(rng: Random) -> Profile:
     """Draw the profile of a seed: a quarter of the seeds are calm."""
     size = {
-        "nodes": rng.randint(2, 4),
+        "nodes": rng.randint(2, 3),
+        "whole": rng.random() < 0.05,
+        "busy": rng.random() < 0.05,
         "shuffled": rng.random() < 0.8,
         "latency": rng.choice((0.0, 0.002, 0.02, 0.2)),
         "events": rng.random() < 0.1,
-        "deployments": rng.randint(2, 4),
-        "steps": rng.randint(4, 9),
+        "deployments": rng.randint(1, 3),
+        "steps": rng.randint(3, 7),
         "slow": rng.choice((0.0, 0.0, 0.3)),
     }
     if rng.random() < 0.25:

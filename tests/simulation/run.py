@@ -6,11 +6,15 @@ import asyncio
 import contextlib
 import functools
 import logging
+import random
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
+from unittest import mock
 
+from kybern.api.scheme import SCHEME
 from kybern.apiserver.handlers import watch
 from kybern.client import informer
+from kybern.controllers.garbagecollector import monitors
 from kybern.lib.clock import run_virtual
 from tests.simulation.chance import seeded
 from tests.simulation.faults import Misfortune
@@ -24,6 +28,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from tests.simulation.engine import Base
+
+
+FOLLOWED = ("", "apps", "discovery.k8s.io", "coordination.k8s.io")  # groups of what comes and goes
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,12 +56,25 @@ class Outcome:
     lines: tuple[str, ...]
 
 
+class FirstComes(random.Random):
+    """Draws the first, always."""
+
+    def random(self) -> float:
+        """Return 0."""
+        return 0.0
+
+
 def simulate(seed: int, *, profile: Profile | None = None, trace: bool = False) -> Outcome:
     """Run a seed."""
     base = fresh()
-    with seeded(seed) as rng, rare():
+    with seeded(seed) as rng, contextlib.ExitStack() as stack:
         profile = profile or draw(rng)
-        loop_rng = type(rng)(f"loop {seed}") if profile.shuffled else None
+        stack.enter_context(rare(profile))
+        if profile.real_nodes:
+            from tests.simulation.real_nodes import played_machine
+
+            stack.enter_context(played_machine())
+        loop_rng = type(rng)(f"loop {seed}") if profile.shuffled else FirstComes()
 
         async def main() -> Outcome:
             world = World(profile, rng, base)
@@ -121,14 +141,20 @@ def fresh() -> Base:
 
 
 @contextlib.contextmanager
-def rare() -> Iterator[None]:
-    """Let what happens every minute for nothing's sake happen rarely."""
-    kept = watch.BOOKMARK_EVERY, informer.SHORTEST, informer.LONGEST
-    watch.BOOKMARK_EVERY, informer.SHORTEST, informer.LONGEST = 600.0, 1200, 2400
-    try:
+def rare(profile: Profile) -> Iterator[None]:
+    """Leave out what costs much and changes nothing, unless it is asked for.
+
+    Nobody owns, or is owned by, anything of the kinds that are left out.
+    """
+    with contextlib.ExitStack() as stack:
+        if not profile.busy:
+            stack.enter_context(mock.patch.object(watch, "BOOKMARK_EVERY", 1200.0))
+            stack.enter_context(mock.patch.multiple(informer, SHORTEST=1800, LONGEST=5400))
+        if not profile.whole:
+            ignored = {(k.group, k.plural) for k in SCHEME.kinds if k.group not in FOLLOWED}
+            ignored |= monitors.IGNORED
+            stack.enter_context(mock.patch.object(monitors, "IGNORED", frozenset(ignored)))
         yield
-    finally:
-        watch.BOOKMARK_EVERY, informer.SHORTEST, informer.LONGEST = kept
 
 
 @contextlib.contextmanager

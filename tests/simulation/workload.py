@@ -88,7 +88,7 @@ class Users:
         self.counted = 0
         self.perhaps = 0
         steps = sorted(rng.uniform(10, TROUBLE) for _ in range(profile.steps))
-        self._steps = [(at, rng.choice(STEPS)) for at in steps]
+        self._steps = [(at, rng.choice(self.STEPS)) for at in steps]
 
     async def run(self) -> None:
         """Ask for everything, then change it step by step."""
@@ -266,8 +266,7 @@ class Users:
             else:
                 return
 
-
-STEPS = (
-    Users._scale, Users._scale, Users._roll, Users._roll, Users._roll, Users._roll_back,
-    Users._pause, Users._delete, Users._kill_pod, Users._count, Users._drop_namespace,
-)  # fmt: skip
+    STEPS = (
+        _scale, _scale, _roll, _roll, _roll, _roll_back, _pause, _delete, _kill_pod, _count,
+        _drop_namespace,
+    )  # fmt: skip

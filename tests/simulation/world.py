@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import logging
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 from kybern.apiserver.app import ApiServer
@@ -18,6 +19,7 @@ from kybern.client.rest import Client
 from kybern.client.transport import Identity, service_account
 from kybern.controllers.all import ALL
 from kybern.controllers.runtime.host import ControllersConfig, Host
+from kybern.lib import pki
 from kybern.lib.clock import VirtualClock
 from kybern.lib.tasks import Tasks
 from kybern.scheduler.config import SchedulerConfig
@@ -35,19 +37,28 @@ if TYPE_CHECKING:
     from kybern.store.interface import Event
     from tests.simulation.engine import Base
     from tests.simulation.profiles import Profile
+    from tests.simulation.real_nodes import RealNode
 
+KEY = pki.make_key()  # signs tokens, which are stored nowhere
 START = 1_767_225_600.0
 AUTHENTICATED = "system:authenticated"
 MANAGER = Identity("system:kube-controller-manager", (AUTHENTICATED,))
 SCHEDULER = Identity("system:kube-scheduler", (AUTHENTICATED,))
 ROOT_CA = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"
 # Heartbeats are rare here, so that an hour costs little; silence is judged accordingly.
-CONTROLLERS = ControllersConfig(
+WHOLE = ControllersConfig(
     root_ca=ROOT_CA,
     node_monitor_period=50.0,
-    node_monitor_grace_period=500.0,
-    node_startup_grace_period=500.0,
+    node_monitor_grace_period=700.0,
+    node_startup_grace_period=700.0,
 )
+SOME = replace(
+    WHOLE,
+    controllers=(
+        "serviceaccount", "namespace", "deployment", "replicaset", "endpointslice", "endpoint",
+        "nodelifecycle", "taint-eviction", "podgc", "garbagecollector",
+    ),
+)  # fmt: skip
 
 
 class Component:
@@ -126,14 +137,15 @@ class World:
         self.clock = VirtualClock(START)
         self.engine = ToldEngine(base)
         self.store = Store(self.engine, self.clock)
-        self.server = ApiServer(Config(advertise_address="192.0.2.1"), self.store, self.clock)
+        config = Config(advertise_address="192.0.2.1", service_account_key=KEY)
+        self.server = ApiServer(config, self.store, self.clock)
         self.tasks = Tasks("world", clock=self.clock)
         self.invariants = Invariants(self)
         self.engine.onlookers += [self._record, self.invariants.see]
         self.controllers = Component(self, "controllers", self._control)
         self.scheduler = Component(self, "scheduler", self._schedule)
         self.users = Component(self, "users", _forever)
-        self.nodes = [PlayedNode(self, number) for number in range(profile.nodes)]
+        self.nodes = [self._node(number) for number in range(profile.nodes)]
         self.kubelets = {node.name: Component(self, node.name, node.run) for node in self.nodes}
         self.room = {node.name: MILLI for node in self.nodes}
 
@@ -185,6 +197,13 @@ class World:
 
     # --- components --------------------------------------------------------------------------
 
+    def _node(self, number: int) -> PlayedNode | RealNode:
+        if not self.profile.real_nodes:
+            return PlayedNode(self, number)
+        from tests.simulation.real_nodes import RealNode
+
+        return RealNode(self, number)
+
     async def _control(self, component: Component) -> None:
         import random
 
@@ -195,7 +214,8 @@ class World:
                 return component.client(service_account("kube-system", account))
 
             rng = random.Random()
-            await Host(ALL, client_for, informers, self.clock, CONTROLLERS, rng).run()
+            config = WHOLE if self.profile.whole else SOME
+            await Host(ALL, client_for, informers, self.clock, config, rng).run()
 
     async def _schedule(self, component: Component) -> None:
         async with Tasks("scheduler's informers", clock=self.clock) as tasks:

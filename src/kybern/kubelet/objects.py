@@ -14,8 +14,9 @@ import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
 from kybern.api.core.v1 import ConfigMap, Secret
-from kybern.api.errors import Forbidden, NotFound
+from kybern.api.errors import ApiError, Forbidden, NotFound
 from kybern.client.informer import Informer
+from kybern.client.transport import Unreachable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -58,7 +59,7 @@ class WatchedObjects:
         self._tasks = tasks
         self._changed = changed
         self._watched: dict[Key, Watched] = {}
-        self._reading: dict[Key, asyncio.Future[ConfigMap | Secret | None]] = {}
+        self._reading: dict[Key, asyncio.Future[ConfigMap | Secret | Exception | None]] = {}
 
     async def read(
         self, namespace: str, references: Iterable[Reference]
@@ -104,13 +105,19 @@ class WatchedObjects:
                 self._get(key), name=f"read {key.kind} {key.namespace}/{key.name}"
             )
             reading.add_done_callback(lambda _: self._reading.pop(key, None))
-        return await asyncio.shield(reading)
+        found = await asyncio.shield(reading)
+        if isinstance(found, Exception):
+            raise found
+        return found
 
-    async def _get(self, key: Key) -> ConfigMap | Secret | None:
+    async def _get(self, key: Key) -> ConfigMap | Secret | Exception | None:
+        """Get an object; a failure is returned: it is for those who asked, not for this task."""
         try:
             return await self._client.get(TYPES[key.kind], key.name, key.namespace)
         except (NotFound, Forbidden):
             return None
+        except (ApiError, Unreachable) as error:
+            return error
 
     def _watch(self, key: Key) -> Watched:
         watched = self._watched.get(key)

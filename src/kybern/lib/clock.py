@@ -99,12 +99,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
 
         Args:
             patience: the real seconds before `Deadlock` is raised.
-            rng: draws what runs next; first come, first served when None.
+            rng: draws what runs next; first come, first served when None. Work for threads is
+                then done at once instead.
         """
         self.elapsed = 0.0
         self.patience = patience
         self.outstanding = 0
         super().__init__(_JumpingSelector(self))
+        self._draws = rng is not None
         if rng is not None:
             self._ready = _Lottery(rng)
             self.set_task_factory(_numbered())
@@ -116,7 +118,13 @@ class VirtualLoop(asyncio.SelectorEventLoop):
     def run_in_executor(  # type: ignore[override]  # the future's type is the same at run time
         self, executor: Any, func: Callable[..., T], *args: Any
     ) -> asyncio.Future[T]:
-        """Run in a thread, holding simulated time until it answers."""
+        """Run in a thread, holding simulated time until it answers.
+
+        Where what runs next is drawn, it runs at once: threads answer in no order that could be
+        had again.
+        """
+        if self._draws:
+            return self._at_once(func, *args)
         future = super().run_in_executor(executor, func, *args)
         self.outstanding += 1
         future.add_done_callback(self._returned)
@@ -130,6 +138,14 @@ class VirtualLoop(asyncio.SelectorEventLoop):
             yield
         finally:
             self.outstanding -= 1
+
+    def _at_once(self, func: Callable[..., T], *args: Any) -> asyncio.Future[T]:
+        future: asyncio.Future[T] = self.create_future()
+        try:
+            future.set_result(func(*args))
+        except Exception as error:  # noqa: BLE001 - it is raised to whoever waits for the answer
+            future.set_exception(error)
+        return future
 
     def _returned(self, _future: asyncio.Future[Any]) -> None:
         self.outstanding -= 1

@@ -127,7 +127,7 @@ class Cache:
             placed.assumed = False
             del self._assumed[uid]
         if placed.node != node:
-            log.error("pod is on another node than chosen", pod=placed.info.key, node=node)
+            log.warning("pod is on another node than chosen", pod=placed.info.key, node=node)
             self._displace(placed)
             self._place(PodInfo(pod), node, assumed=False)
             return News.POD_ADDED | News.POD_GONE
