@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Break the store, many times, and judge what its clients saw. Prints a table.
 
-Usage: bench/faults.py [--kills N] [--api-kills N] [--rounds N] [--seed N] [--only WORD]
+Usage: bench/faults.py [--kills N] [--api-kills N] [--rounds N] [--length SECONDS] [--seed N] [--only WORD]
 
 The short form of the same runs in CI (tests/faults). A row says how much was done while things
 broke, and that all of it can be explained; what cannot be ends the run with the seed that shows it.
@@ -143,7 +143,9 @@ def main() -> None:
     parser.add_argument("--rounds", type=int, default=10, help="of each fault of etcd")
     parser.add_argument("--seed", type=int, default=random.randrange(1 << 32))
     parser.add_argument("--only", default="", help="rows in whose name this word is")
+    parser.add_argument("--length", type=float, default=15, help="seconds of an outage of etcd")
     args = parser.parse_args()
+    breaking.LENGTH = args.length
     logging.disable(logging.WARNING)  # that members do not answer is no news here
     rng = random.Random(args.seed)
     seeds = iter(lambda: rng.randrange(1 << 32), None)

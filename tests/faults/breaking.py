@@ -31,6 +31,10 @@ if TYPE_CHECKING:
     Fault = Callable[["Workload", "Members"], Awaitable[None]]
 
 
+LENGTH = 1.5
+"""How many seconds a majority is lost, or a member stopped; the long form sets more."""
+
+
 async def kill_the_leader(work: Workload, members: Members) -> None:
     victim = await leader(members)
     victim.kill()
@@ -65,7 +69,7 @@ async def lose_the_majority(work: Workload, members: Members) -> None:
     for victim in victims:
         victim.kill()
     lost = time.monotonic()
-    await asyncio.sleep(1)
+    await asyncio.sleep(LENGTH)
     assert work.answered(lost) == [], "one of three members answered a write"
     back = time.monotonic()
     for victim in victims:
@@ -81,7 +85,7 @@ async def stop_the_leader(work: Workload, members: Members) -> None:
     victim = await leader(members)
     victim.signal(signal.SIGSTOP)
     try:
-        await asyncio.sleep(1.5)
+        await asyncio.sleep(LENGTH)
     finally:
         victim.signal(signal.SIGCONT)
     await work.progress()
