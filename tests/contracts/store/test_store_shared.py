@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
+import shutil
 from typing import TYPE_CHECKING
 
 import pytest
@@ -81,9 +82,9 @@ async def put(address: Address, key: bytes, value: bytes) -> None:
 
 async def stored(address: Address, key: bytes) -> bytes | None:
     connection = Connection(address, SYSTEM)
-    found = await pages.read(connection, key, key + b"\0")
+    found = await pages.read(connection, key, key + b"\0", lambda kv: kv.value)
     await connection.close()
-    return found.kvs[0].value if found.kvs else None
+    return found.made[0] if found.made else None
 
 
 class TestNeighbours:
@@ -478,3 +479,31 @@ class TestFaults:
                     await other.compact(other.revision + 1)
 
         run(story())
+
+    def test_an_etcd_that_was_put_back_is_read_again(self):
+        async def story(members):
+            async with store_on(members.address) as store:
+                kept = await store.create(f"{PODS}back/kept", pod())
+                members.kill()
+                data = members.directory / "m0"
+                shutil.copytree(data, members.directory / "copy")
+                await asyncio.to_thread(members.start)
+                await store.fresh()
+                lost = await store.create(f"{PODS}back/lost", pod())
+                for _ in range(10):
+                    lost = await store.update(lost.key, pod("more"), lost)
+                watcher = store.watch(PODS, store.revision)
+                members.kill()
+                shutil.rmtree(data)
+                (members.directory / "copy").rename(data)
+                await asyncio.to_thread(members.start)
+                with pytest.raises(Compacted):
+                    await anext(watcher)
+                await store.fresh()
+                assert store.revision == kept.revision
+                assert store.get(lost.key) is None
+                assert store.get(kept.key) is kept
+                await store.create(lost.key, pod("anew"))
+
+        with etcd() as members:
+            run(story(members))

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from kybern.store.kv.interface import Listener, Replaced
 
     Changes = list[m.Event]  # inside the class, `list` is the method
+    Entries = list[Entry]
     Events = list[Event]
 
 log = logs.get("store.etcd")
@@ -292,20 +293,25 @@ class EtcdEngine:
     # --- following -------------------------------------------------------------------------
 
     async def _follow(self) -> None:
-        failures = 0
+        failures, behind, again = 0, False, False
         while True:
             member = self._connection.member
             try:
-                if failures:
-                    await self._check_not_rewound()
+                if behind:
+                    await self._begin_anew()
+                    behind = False
                 async with aclosing(watch(self._connection, self.revision)) as batches:
                     async for events in batches:
                         self._problem, failures = "", 0
                         self._heard = self._clock.monotonic()
+                        # Asked when the watch stands: from here on it would break first.
+                        if not events and again and await self._was_rewound():
+                            behind = True
+                            break
                         self._take(events)
             except Compacted as error:
                 log.warning("too far behind: begins anew", at=self.revision, oldest=error.oldest)
-                await self._begin_anew()
+                behind = True
             except StoreError as error:
                 self._problem = str(error)
                 log.warning("lost the watch", error=str(error), revision=self.revision)
@@ -313,7 +319,7 @@ class EtcdEngine:
                 if self._clock.monotonic() - self._heard > LAND_SECONDS:
                     self._flights.give_up(self._problem)
             await self._clock.sleep(AGAIN.delay(failures))
-            failures += 1
+            failures, again = failures + 1, True
 
     def _take(self, changes: Changes) -> None:
         """Apply what the watch brought, and tell it together with our own writes among it."""
@@ -358,12 +364,14 @@ class EtcdEngine:
             self._listener(events)
         self._wake_reached()
 
-    async def _check_not_rewound(self) -> None:
-        """See whether etcd was put back to an earlier state, from a snapshot."""
+    async def _was_rewound(self) -> bool:
+        """Say whether etcd was put back to an earlier state, from a snapshot."""
         ours = self.revision
-        if await self._revision() < ours:
-            log.error("etcd has lost revisions: begins anew", had=ours)
-            await self._begin_anew()
+        theirs = await self._revision()
+        if theirs < ours:
+            log.error("etcd has lost revisions: begins anew", had=ours, has=theirs)
+            self._flights.give_up("etcd has lost it")
+        return theirs < ours
 
     async def _begin_anew(self) -> None:
         """Read everything again; what happened in between is lost to whoever watches."""
@@ -375,24 +383,30 @@ class EtcdEngine:
 
     async def _load(self) -> None:
         start, end = self._keys.range("")
-        while True:
-            try:
-                found = await pages.read(self._connection, start, end)
-                break
-            except Refused:  # it took so long that the revision was compacted: from the beginning
-                log.warning("reading was overtaken by a compaction")
-        leases = await self._leases.remaining({kv.lease for kv in found.kvs if kv.lease})
-        entries = []
-        for kv in found.kvs:
+        leased: dict[int, Entries] = {}
+
+        def make(kv: m.KeyValue) -> Entry:
             key = self._keys.inside(kv.key)
             assert key is not None
             if kv.value.startswith(PROTOBUF):
                 raise not_json(key, kv.value, "")
             entry = self._entry(key, kv)
-            entry.expires = leases.get(kv.lease, 0.0)
+            if kv.lease:
+                leased.setdefault(kv.lease, []).append(entry)
             entry.prepare()
-            entries.append(entry)
-        self._mirror.replace(entries, found.revision)
+            return entry
+
+        while True:
+            leased.clear()
+            try:
+                found = await pages.read(self._connection, start, end, make)
+                break
+            except Refused:  # it took so long that the revision was compacted: from the beginning
+                log.warning("reading was overtaken by a compaction")
+        for lease, expires in (await self._leases.remaining(leased)).items():
+            for entry in leased[lease]:
+                entry.expires = expires
+        self._mirror.replace(found.made, found.revision)
         try:
             await self._connection.call(m.RANGE, m.RangeRequest(b"\0", revision=1))
         except Refused:

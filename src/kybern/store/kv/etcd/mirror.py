@@ -20,12 +20,14 @@ _SPAN = 1000  # revisions whose superseded bytes are counted together
 class Mirror:
     """The current entries under our prefix, and the revision up to which that is all."""
 
-    __slots__ = ("_superseded", "current", "revision")
+    __slots__ = ("_spans", "current", "revision", "superseded")
 
     def __init__(self) -> None:
         self.current: dict[str, Entry] = {}
         self.revision = 0
-        self._superseded: list[list[int]] = []
+        self.superseded = 0
+        """How many bytes of values are history."""
+        self._spans: list[list[int]] = []
 
     def replace(self, entries: Iterable[Entry], revision: int) -> None:
         """Take this for all there is; entries we have at the same revision are kept."""
@@ -37,7 +39,7 @@ class Mirror:
             for entry in entries
         }
         self.revision = revision
-        self._superseded.clear()
+        self._forget(len(self._spans))
 
     def put(self, key: str, revision: int, value: bytes, expires: float = 0.0) -> Event:
         """Take a write; revisions come in order."""
@@ -61,20 +63,18 @@ class Mirror:
         self._supersede(previous, revision)
         return Event(DELETED, Entry(key, revision, previous.created, previous.data), previous)
 
-    @property
-    def superseded(self) -> int:
-        """How many bytes of values are history."""
-        return sum(size for _, size in self._superseded)
-
     def compacted(self, revision: int) -> None:
         """Take what was superseded up to the revision as gone."""
-        if revision >= self.revision:
-            self._superseded.clear()
-        else:
-            self._superseded = [span for span in self._superseded if span[0] > revision]
+        everything = revision >= self.revision
+        self._forget(sum(1 for upto, _ in self._spans if everything or upto <= revision))
 
     def _supersede(self, entry: Entry, revision: int) -> None:
-        spans = self._superseded
+        spans = self._spans
         if not spans or spans[-1][0] < revision:
             spans.append([revision + _SPAN, 0])
         spans[-1][1] += entry.size
+        self.superseded += entry.size
+
+    def _forget(self, spans: int) -> None:
+        self.superseded -= sum(size for _, size in self._spans[:spans])
+        del self._spans[:spans]

@@ -38,8 +38,10 @@ class Past:
             Refused: the revision is forgotten.
         """
         start, end = self._keys.range(prefix, start_after)
-        found = await pages.read(self._connection, start, end, limit, revision)
-        return Listing([self._entry(kv) for kv in found.kvs], revision, found.remaining)
+        found = await pages.read(
+            self._connection, start, end, self._entry, limit=limit, revision=revision
+        )
+        return Listing(found.made, revision, found.remaining)
 
     async def history(self, prefix: str, since: int, upto: int, limit: int) -> Page:
         """Return events with `since` < revision <= `upto`, `limit` or, of one revision, more.
