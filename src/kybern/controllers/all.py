@@ -17,6 +17,7 @@ from kybern.controllers.clusterrole_aggregation.controller import (
 from kybern.controllers.csrapproving.controller import CsrApprovingController
 from kybern.controllers.csrcleaner.controller import CsrCleanerController
 from kybern.controllers.csrsigning.controller import CsrSigningController
+from kybern.controllers.cronjob.controller import CronJobController
 from kybern.controllers.daemonset.controller import DaemonSetController
 from kybern.controllers.deployment.controller import DeploymentController
 from kybern.controllers.disruption.controller import DisruptionController
@@ -90,6 +91,13 @@ ALL: tuple[Descriptor, ...] = (
         component="job-controller",
         make=JobController,
         aliases=("job",),
+    ),
+    Descriptor(
+        "cronjob-controller",
+        account="cronjob-controller",
+        component="cronjob-controller",
+        make=CronJobController,
+        aliases=("cronjob",),
     ),
     Descriptor(
         "replicationcontroller-controller",

@@ -1,0 +1,94 @@
+"""CronJobs, on nodes whose kubelets are played."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from tests.conformance.marks import conforms
+from tests.conformance.wire import MERGE, Tree
+from tests.conformance.world import World, world
+
+
+def cron_job(policy: str, image: str = "stays", **spec: Any) -> Tree:
+    pod = {"containers": [{"name": "c", "image": image}], "restartPolicy": "OnFailure"}
+    template = {"spec": {"template": {"spec": pod}}}
+    spec = {"schedule": "*/1 * * * ?", "concurrencyPolicy": policy, "jobTemplate": template, **spec}
+    return {"metadata": {"name": "it"}, "spec": spec}
+
+
+class Crons:
+    """The handles a test needs, in a namespace of its own."""
+
+    def __init__(self, w: World, namespace: str) -> None:
+        self.w = w
+        self.crons = w.resource("batch/v1", "cronjobs", namespace)
+        self.jobs = w.resource("batch/v1", "jobs", namespace)
+
+    async def active(self, count: int) -> list[Tree]:
+        """Wait until so many jobs are active; return the references to them."""
+
+        async def look() -> list[Tree] | None:
+            found: list[Tree] = (await self.crons.get("it"))["status"].get("active", [])
+            return found if len(found) >= count else None
+
+        found: list[Tree] = await self.w.wait(look, 300, interval=1)
+        return found
+
+
+async def crons(w: World, tree: Tree) -> Crons:
+    found = Crons(w, await w.namespace())
+    await found.crons.create(tree)
+    return found
+
+
+@conforms("[sig-apps] CronJob should schedule multiple jobs concurrently [Conformance]")
+@world(nodes=2, scheduler=True)
+async def test_jobs_side_by_side(w: World) -> None:
+    c = await crons(w, cron_job("Allow"))
+    names = {one["name"] for one in await c.active(2)}
+    assert set(await c.jobs.names()) == names
+    (job, *_) = await c.jobs.items()
+    assert job["metadata"]["ownerReferences"][0]["kind"] == "CronJob"
+    assert "batch.kubernetes.io/cronjob-scheduled-timestamp" in job["metadata"]["annotations"]
+
+
+@conforms("[sig-apps] CronJob should not schedule jobs when suspended [Slow] [Conformance]")
+@world(nodes=2, scheduler=True)
+async def test_a_suspended_one_does_nothing(w: World) -> None:
+    c = await crons(w, cron_job("Allow", suspend=True))
+    await w.settle(300)
+    assert await c.jobs.names() == []
+    await c.crons.patch("it", {"spec": {"suspend": False}}, MERGE)
+    await c.active(1)
+
+
+@conforms(
+    "[sig-apps] CronJob should not schedule new jobs when ForbidConcurrent [Slow] [Conformance]"
+)
+@world(nodes=2, scheduler=True)
+async def test_one_at_a_time(w: World) -> None:
+    c = await crons(w, cron_job("Forbid"))
+    (first,) = await c.active(1)
+    await w.settle(300)
+    assert await c.jobs.names() == [first["name"]]
+    assert [one["name"] for one in await c.active(1)] == [first["name"]]
+
+
+@conforms("[sig-apps] CronJob should replace jobs when ReplaceConcurrent [Conformance]")
+@world(nodes=2, scheduler=True)
+async def test_the_next_replaces_the_last(w: World) -> None:
+    c = await crons(w, cron_job("Replace"))
+    (first,) = await c.active(1)
+    await w.settle(60)
+    await w.wait(lambda: c.jobs.missing(first["name"]), 120)
+    (second,) = await c.active(1)
+    assert await c.jobs.names() == [second["name"]]
+
+
+@world(nodes=2, scheduler=True)
+async def test_history_is_short(w: World) -> None:
+    c = await crons(w, cron_job("Allow", "exit:0", successfulJobsHistoryLimit=2))
+    await w.settle(600)
+    assert len(await c.jobs.names()) <= 3
+    found = (await c.crons.get("it"))["status"]
+    assert found["lastSuccessfulTime"] >= found["lastScheduleTime"]
