@@ -10,7 +10,7 @@ from __future__ import annotations
 import fcntl
 import os
 import uuid
-from typing import IO, TYPE_CHECKING
+from typing import TYPE_CHECKING
 
 from kybern.client.leases import Election, Elector, LostLease
 from kybern.cmd.flags import duration
@@ -26,9 +26,6 @@ if TYPE_CHECKING:
     from kybern.cmd.flags import Parser
 
 log = logs.get("election")
-
-_held: list[IO[str]] = []
-"""Files that stay locked for as long as this process lives."""
 
 
 def add_flags(parser: Parser, lease: str) -> None:
@@ -112,19 +109,16 @@ def own_identity(path: Path) -> str:
     to run out. That is safe because the file stays locked while its owner lives: a second process
     gets an identity of its own.
     """
-    file = path.open("a+", encoding="utf-8")
+    descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)  # until we end
     try:
-        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError:
-        file.close()
+        os.close(descriptor)
         return _new_identity()
-    _held.append(file)
-    file.seek(0)
-    identity = file.read()
+    identity = os.read(descriptor, 1024).decode()
     if not identity:
         identity = _new_identity()
-        file.write(identity)
-        file.flush()
+        os.write(descriptor, identity.encode())
     return identity
 
 
