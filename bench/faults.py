@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """Break the store, many times, and judge what its clients saw. Prints a table.
 
-Usage: bench/faults.py [--kills N] [--api-kills N] [--rounds N] [--length SECONDS] [--seed N] [--only WORD]
+Usage: bench/faults.py [--kills N] [--api-kills N] [--rounds N] [--length SECONDS] [--seed N]
+                       [--only WORD]
 
 The short form of the same runs in CI (tests/faults). A row says how much was done while things
 broke, and that all of it can be explained; what cannot be ends the run with the seed that shows it.
