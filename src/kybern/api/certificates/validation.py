@@ -8,10 +8,13 @@ By:   `api.validation`. Facts: upstream's `pkg/apis/certificates/validation/vali
 from __future__ import annotations
 
 import binascii
+import re
+from dataclasses import replace
 from typing import TYPE_CHECKING, Final
 
 from kybern.api import names
 from kybern.api.bad_value import quote
+from kybern.api.certificates.requests import LEGACY_UNKNOWN
 from kybern.api.field_path import (
     Path,
     Problem,
@@ -39,6 +42,7 @@ USAGES: Final = frozenset(
 SHORTEST: Final = 600
 SIGNER_PATH_MAX: Final = 253 + 63 + 1
 STATUSES: Final = ("True", "False", "Unknown")
+_BLOCK: Final = re.compile(rb"-----BEGIN ([A-Z0-9 ]+)-----\n([^\n]*)\n")
 APPROVED: Final = "Approved"
 DENIED: Final = "Denied"
 
@@ -158,19 +162,56 @@ def validate_request_status_update(
             place = STATUS / "conditions"
             told = f"updates may not remove a condition of type {quote(verdict)}"
             out.append(invalid(place, None, told))
-    before = old.status.certificate
-    if before and new.status.certificate != before:
+    before, after = old.status.certificate, new.status.certificate
+    told = _no_certificates(after) if after and after != before else ""
+    if told:
+        out.append(invalid(STATUS / "certificate", "<certificate data>", told))
+    if before and after != before:
         told = "updates may not modify or remove the existing certificate"
         out.append(invalid(STATUS / "certificate", "<certificate data>", told))
     return out
 
 
+def _no_certificates(text: str) -> str:
+    """What keeps a base64 text from being PEM blocks of certificates, in Go's words."""
+    from cryptography import x509
+
+    try:
+        data = binascii.a2b_base64(text)
+    except ValueError as error:
+        return str(error)
+    blocks = _BLOCK.findall(data)
+    for title, headers in blocks:
+        if title != b"CERTIFICATE":
+            return f"only CERTIFICATE PEM blocks are allowed, found {quote(title.decode())}"
+        if b": " in headers:
+            return "no PEM block headers are permitted"
+    if not blocks:
+        return "must contain one or more CERTIFICATE PEM blocks"
+    try:
+        x509.load_pem_x509_certificates(data)
+    except ValueError as error:
+        return f"x509: malformed certificate: {error}"
+    return ""
+
+
+def create_request(obj: CertificateSigningRequest) -> list[Problem]:
+    """As ever, but not for the signer that only requests of before version 1 may name."""
+    out = _REQUEST.create(obj)
+    if obj.spec.signerName == LEGACY_UNKNOWN:
+        told = "the legacy signerName is not allowed via this API version"
+        out.append(invalid(SPEC / "signerName", LEGACY_UNKNOWN, told))
+    return out
+
+
+_REQUEST: Final = rules(
+    check_request,
+    namespaced=False,
+    name=any_name,
+    change=check_request_change,
+    status=validate_request_status_update,
+)
+
 VALIDATORS: Final[dict[str, Rules]] = {
-    "CertificateSigningRequest": rules(
-        check_request,
-        namespaced=False,
-        name=any_name,
-        change=check_request_change,
-        status=validate_request_status_update,
-    ),
+    "CertificateSigningRequest": replace(_REQUEST, create=create_request),
 }
