@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 HEAD_TIMEOUT = 65.0  # a server ends short requests after 60 seconds by itself
 CONNECT_TIMEOUT = 10.0
 SHORT_TIMEOUT = 1.0  # where there may be another server to try
+ROUNDS = 2  # how often each server is tried, the second time with more patience
 READING = frozenset(("GET", "HEAD", "OPTIONS"))
 
 T = TypeVar("T")
@@ -156,16 +157,22 @@ class TlsTransport:
         self, send: Callable[[HttpClient], Awaitable[T]], *, repeatable: bool
     ) -> T:
         """Send to the server whose turn it is, and on to the others while that does no harm."""
-        left = len(self._servers)
+        left = len(self._servers) * (1 if len(self._servers) == 1 else ROUNDS)
         while True:
             server = self._servers.current
+            http = self._client(server)
             try:
-                return await send(self._client(server))
+                answer = await send(http)
             except OSError as error:
                 left -= 1
                 self._servers.failed(server)
+                if isinstance(error, ConnectTimeout):  # it is away, or this machine is busy
+                    http.connect_timeout = min(2 * http.connect_timeout, CONNECT_TIMEOUT)
                 if not left or not (repeatable or _not_done(error)):
                     raise Unreachable(f"{server}: {_why(error)}") from error
+            else:
+                http.connect_timeout = self._patience
+                return answer
 
     def _client(self, server: str) -> HttpClient:
         http = self._https.get(server)

@@ -1,9 +1,11 @@
 """One API server dies; whoever asked it asks the next, and never does a thing twice."""
 
 import asyncio
+import socket
 
 import pytest
 
+from kybern.client import tls
 from kybern.client.config import ClientConfig
 from kybern.client.servers import Servers
 from kybern.client.tls import TlsTransport
@@ -117,3 +119,21 @@ def test_one_server_is_enough():
     servers = Servers(["https://a:6443"])
     servers.failed("https://a:6443")
     assert servers.current == "https://a:6443"
+
+
+def test_a_server_that_is_slow_to_connect_gets_more_time_in_the_second_round(live, monkeypatch):
+    async def story():
+        silent = socket.socket()  # takes connections into its backlog, but never speaks
+        silent.bind(("127.0.0.1", 0))
+        silent.listen()
+        url = f"https://127.0.0.1:{silent.getsockname()[1]}"
+        monkeypatch.setattr(tls, "SHORT_TIMEOUT", 0.05)
+        monkeypatch.setattr(tls, "CONNECT_TIMEOUT", 0.15)
+        servers = Servers([url, url.replace("127.0.0.1", "localhost")])
+        transport = TlsTransport(ClientConfig(url, insecure=True), servers=servers)
+        with pytest.raises(Unreachable, match=r"no connection within 0\.1 s"):
+            await ask(transport)
+        await transport.close()
+        silent.close()
+
+    live(story())

@@ -90,7 +90,8 @@ class HttpClient:
         self._ssl = ssl if url.scheme == "https" else None
         self._server_hostname = (server_hostname or self.host) if self._ssl else None
         self._common = _lines({"Host": url.netloc.rpartition("@")[2], **(headers or {})}.items())
-        self._connect_timeout = connect_timeout
+        self.connect_timeout = connect_timeout
+        """May be changed; counts for connections made from then on."""
         self._idle_timeout = idle_timeout
         self._max_idle = max_idle
         self._buffer = receive_buffer()
@@ -232,7 +233,7 @@ class HttpClient:
             raise RuntimeError("this client is closed")
         loop = asyncio.get_running_loop()
         try:
-            async with asyncio.timeout(self._connect_timeout):
+            async with asyncio.timeout(self.connect_timeout):
                 _, connection = await loop.create_connection(
                     lambda: ClientConnection(self._keep, self._forget, self._buffer),
                     self.host,
@@ -242,7 +243,7 @@ class HttpClient:
                     ssl_shutdown_timeout=2.0 if self._ssl else None,
                 )
         except TimeoutError:
-            seconds = f"{self._connect_timeout:g} s"
+            seconds = f"{self.connect_timeout:g} s"
             raise ConnectTimeout(f"no connection within {seconds}") from None
         self._open.add(connection)
         return connection
