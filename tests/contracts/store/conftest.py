@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, Protocol
 
 import pytest
 import uvloop
-from tests.contracts.store.etcd_fixture import etcd
+from tests.contracts.store.etcd_fixture import Spare
 
 from kybern.store.encryption.ciphers import AesGcm
 from kybern.store.encryption.engine import EncryptingEngine
@@ -64,10 +64,10 @@ class _Contract:
 
 
 @contextlib.contextmanager
-def _contract(name: str, path: Path) -> Iterator[Contract]:
+def _contract(name: str, path: Path, spare: Spare) -> Iterator[Contract]:
     """Make an engine's contract; each test has an etcd of its own, which counts from 1."""
     if name == "etcd":
-        with etcd() as members:
+        with spare.etcd() as members:
             yield _Contract(lambda: EtcdEngine.open(members.address, inside="/"), name)
         return
 
@@ -84,14 +84,21 @@ def _contract(name: str, path: Path) -> Iterator[Contract]:
     yield _Contract(open_, name)
 
 
+@pytest.fixture(scope="session")
+def spare() -> Iterator[Spare]:
+    spare = Spare()
+    yield spare
+    spare.close()
+
+
 @pytest.fixture(params=["memory", "encrypted", "shifted", "sqlite", "sqlite-uvloop", "etcd"])
-def contract(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Contract]:
-    with _contract(request.param, tmp_path) as contract:
+def contract(request: pytest.FixtureRequest, tmp_path: Path, spare: Spare) -> Iterator[Contract]:
+    with _contract(request.param, tmp_path, spare) as contract:
         yield contract
 
 
 @pytest.fixture(params=["sqlite", "etcd"])
-def persistent(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Contract]:
+def persistent(request: pytest.FixtureRequest, tmp_path: Path, spare: Spare) -> Iterator[Contract]:
     """Only the engines that survive; calling it again opens the same data."""
-    with _contract(request.param, tmp_path) as contract:
+    with _contract(request.param, tmp_path, spare) as contract:
         yield contract

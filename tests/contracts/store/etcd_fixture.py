@@ -7,6 +7,7 @@ everybody: `with etcd() as members: EtcdEngine.open(members.address)`.
 from __future__ import annotations
 
 import contextlib
+import random
 import shutil
 import socket
 import subprocess
@@ -117,11 +118,17 @@ class Members:
 
 @contextlib.contextmanager
 def etcd(
-    count: int = 1, *, tls: bool = False, where: Path | None = None, patient: bool = False
+    count: int = 1,
+    *,
+    tls: bool = False,
+    where: Path | None = None,
+    patient: bool = False,
+    wait: bool = True,
 ) -> Iterator[Members]:
     """Run an etcd, with its data in `where`; nothing is left of it afterwards.
 
     `patient`: with etcd's own idea of how soon a leader is lost; else a lone member starts sooner.
+    Without `wait` it is only begun: `start` waits then.
     """
     if where is None and MEMORY.is_dir():
         where = MEMORY
@@ -130,11 +137,37 @@ def etcd(
         make_certificates(directory)
     members = Members(_members(directory, count, tls, patient or count > 1), directory, tls)
     try:
-        members.start()
+        for member in members.members:
+            member.start()
+        if wait:
+            members.start()
         yield members
     finally:
         members.kill()
         shutil.rmtree(directory)
+
+
+class Spare:
+    """One etcd after the other; the next one starts while one is in use."""
+
+    def __init__(self) -> None:
+        self._next = contextlib.ExitStack()
+        self._members: Members | None = None
+
+    @contextlib.contextmanager
+    def etcd(self) -> Iterator[Members]:
+        members = self._members or self._begin()
+        with self._next.pop_all():
+            self._begin()
+            members.start()
+            yield members
+
+    def close(self) -> None:
+        self._next.close()
+
+    def _begin(self) -> Members:
+        self._members = self._next.enter_context(etcd(wait=False))
+        return self._members
 
 
 def make_certificates(directory: Path) -> None:
@@ -186,9 +219,11 @@ def _tls(directory: Path) -> list[str]:
 
 
 def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens at."""
-    with contextlib.ExitStack() as stack:
-        sockets = [stack.enter_context(socket.socket()) for _ in range(count)]
-        for each in sockets:
-            each.bind(("127.0.0.1", 0))
-        return [each.getsockname()[1] for each in sockets]
+    """Return ports that nobody listens at, nor gets for a connection in the meantime."""
+    found: set[int] = set()
+    while len(found) < count:
+        port = random.randrange(10_000, 32_000)
+        with contextlib.suppress(OSError), socket.socket() as probe:
+            probe.bind(("127.0.0.1", port))
+            found.add(port)
+    return list(found)
