@@ -135,6 +135,8 @@ def _etcd_of(settings: Settings) -> Address | None:
     Raises:
         Failed: neither does.
     """
+    if settings.node_only:
+        raise Failed(f"this is a node of the cluster at {settings.api_server}: save that one.")
     if settings.store == "memory":
         raise Failed("this cluster keeps its data in memory: it has no store to save or restore.")
     return None if settings.store == "sqlite" else parse(settings.store)

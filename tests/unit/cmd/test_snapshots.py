@@ -167,6 +167,12 @@ def test_keys_of_what_is_encrypted_are_not_in_it(tmp_path):
 def test_memory_and_nothing_cannot_be_saved(tmp_path):
     with pytest.raises(Failed, match="keeps its data in memory"):
         save(made(tmp_path / "m", "memory"), tmp_path / "saved", quiet)
+    node = made(tmp_path / "n")
+    settings = settings_file.load(node.settings)
+    there = msgspec.structs.replace(settings, api_server="https://there:6443")
+    settings_file.save(there, node.settings)
+    with pytest.raises(Failed, match="a node of the cluster at https://there:6443"):
+        save(node, tmp_path / "saved", quiet)
     with pytest.raises(Failed, match="there is no store yet"):
         save(made(tmp_path / "n"), tmp_path / "saved", quiet)
     assert [path.name for path in tmp_path.iterdir() if path.name not in "mn"] == []

@@ -51,6 +51,8 @@ _SETTINGS = (
     f"PRAGMA cache_size = -{_CACHE_BYTES >> 10}",
     "PRAGMA temp_store = MEMORY",
 )
+# A copy that loses some of its end with the power goes on from there: only the last commit waits.
+_UNFINISHED = ("PRAGMA synchronous = NORMAL", f"PRAGMA wal_autocheckpoint = {8 * _WAL_PAGES}")
 _SCHEMA = (
     "CREATE TABLE meta (name TEXT PRIMARY KEY, value INTEGER NOT NULL) WITHOUT ROWID",
     "CREATE TABLE log (revision INTEGER PRIMARY KEY, key TEXT NOT NULL, created INTEGER NOT NULL,"
@@ -185,7 +187,7 @@ class File:
 
     def _prepare(self) -> None:
         db = self._db
-        for statement in _SETTINGS:
+        for statement in (*_SETTINGS, *(_UNFINISHED if self._unfinished else ())):
             db.execute(statement)
         if db.execute("PRAGMA journal_mode = WAL").fetchone()[0] != "wal":
             raise StoreFailed(
