@@ -105,7 +105,7 @@ def test_no_containerd(directory):
 
 def test_wrong_usage():
     assert kybern("up", "--port", "99999").returncode == 2
-    assert kybern("up", "--nodes", "3").returncode == 2
+    assert kybern("up", "--nodes", "0").returncode == 2
     assert kybern("fly").returncode == 2
     assert kybern("up", "--token", "x").returncode == 2
 
