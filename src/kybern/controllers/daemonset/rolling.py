@@ -11,14 +11,13 @@ when the new ones are available.
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kybern.api.core import pods as ask
-from kybern.api.decimals import natural
 from kybern.controllers.daemonset.placement import is_updated
 from kybern.controllers.runtime.availability import is_available
+from kybern.controllers.runtime.shares import share
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -47,7 +46,7 @@ class Site:
 def surge(daemon_set: DaemonSet, wanted: int) -> int:
     """Return on how many nodes there may be two pods."""
     rolling = _rolling(daemon_set)
-    return _share(rolling.maxSurge if rolling is not None else None, wanted)
+    return share(rolling.maxSurge or 0, wanted) or 0 if rolling is not None else 0
 
 
 def roll(
@@ -57,7 +56,7 @@ def roll(
     places = list(sites)
     wanted = sum(site.runs for site in places)
     rolling = _rolling(daemon_set)
-    most = _share(rolling.maxUnavailable if rolling is not None else None, wanted)
+    most = share(rolling.maxUnavailable or 0, wanted) or 0 if rolling is not None else 0
     extra = surge(daemon_set, wanted)
     if not extra:
         most = max(most, 1) if wanted else most
@@ -123,10 +122,3 @@ def _surge(
 def _rolling(daemon_set: DaemonSet) -> RollingUpdateDaemonSet | None:
     strategy = daemon_set.spec.updateStrategy
     return strategy.rollingUpdate if strategy is not None else None
-
-
-def _share(value: int | str | None, whole: int) -> int:
-    """How many a number or a percentage, rounded up, allows."""
-    if not isinstance(value, str):
-        return value or 0
-    return math.ceil((natural(value.removesuffix("%")) or 0) * whole / 100)

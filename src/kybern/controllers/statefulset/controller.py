@@ -22,7 +22,14 @@ from kybern.controllers.runtime.expectations import Expectations
 from kybern.controllers.runtime.ownership import INDEXERS, claim
 from kybern.controllers.runtime.reconcile import DONE, After, Key, Outcome, key_of
 from kybern.controllers.statefulset.claims import is_disputed
-from kybern.controllers.statefulset.identity import Revision, is_member, revision_of
+from kybern.controllers.statefulset.identity import (
+    Revision,
+    claim_name,
+    is_member,
+    number_of,
+    numbers,
+    revision_of,
+)
 from kybern.controllers.statefulset.plan import Plan, Step, plan
 
 if TYPE_CHECKING:
@@ -86,8 +93,7 @@ class StatefulSetController:
             await self._count_collision(key, stateful_set)
             raise errors.Conflict(f'the name of revision "{taken}" is taken') from taken
         current, update = _revisions(stateful_set, history)
-        namespace = stateful_set.metadata.namespace
-        claims = {one.metadata.name or "": one for one in self._claims.list(namespace)}
+        claims = self._claims_of(stateful_set, pods)
         steps = plan(stateful_set, pods, claims, current, update, self._clock.now())
         failure = await self._act(key, stateful_set, steps)
         await self._report(key, stateful_set, steps.status)
@@ -95,6 +101,20 @@ class StatefulSetController:
             raise failure
         await self._truncate(key, stateful_set, history, pods, current)
         return After(steps.check_after) if steps.check_after is not None else DONE
+
+    def _claims_of(
+        self, stateful_set: StatefulSet, pods: list[Pod]
+    ) -> dict[str, PersistentVolumeClaim]:
+        """Return the claims there are of the pods that are and of those that should be."""
+        everyone = {*numbers(stateful_set), *map(number_of, pods)}
+        found = {}
+        for template in stateful_set.spec.volumeClaimTemplates or ():
+            for number in everyone:
+                name = claim_name(template, stateful_set, number)
+                one = self._claims.get(stateful_set.metadata.namespace or "", name)
+                if one is not None:
+                    found[name] = one
+        return found
 
     def _caught_up(self, key: Key) -> bool:
         expected = (

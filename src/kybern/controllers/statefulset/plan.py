@@ -11,13 +11,12 @@ step is taken at a time, and only when everything before it is available; in par
 
 from __future__ import annotations
 
-import math
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kybern.api.core import pods as ask
-from kybern.api.decimals import natural
 from kybern.controllers.runtime.availability import available_in
+from kybern.controllers.runtime.shares import share
 from kybern.controllers.statefulset import claims as volumes
 from kybern.controllers.statefulset.identity import (
     Revision,
@@ -205,7 +204,7 @@ class _Planner:
         if most is None:
             self._replace_one(candidates)
         else:
-            self._replace_several(candidates, _share(most, len(self.wanted)))
+            self._replace_several(candidates, max(1, share(most, len(self.wanted), up=False) or 1))
 
     def _replace_one(self, candidates: list[Pod]) -> None:
         """Replace the last pod that is of another revision, unless one after it is not well yet."""
@@ -248,11 +247,3 @@ class _Planner:
 
     def _is_available(self, pod: Pod) -> bool:
         return is_running_and_ready(pod) and not ask.is_terminating(pod) and self.wait(pod) == 0
-
-
-def _share(value: int | str, whole: int) -> int:
-    """How many a number or a percentage, rounded down, allows: at least one."""
-    if isinstance(value, int):
-        return max(1, value)
-    percent = natural(value.removesuffix("%")) or 0
-    return max(1, math.floor(percent * whole / 100))
