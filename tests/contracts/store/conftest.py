@@ -36,7 +36,7 @@ class Contract(Protocol):
     def store(self, body: Callable[[Store], Awaitable[None]]) -> None: ...
 
 
-class _Contract:
+class OneEngine:
     def __init__(self, open_: Callable[[], Awaitable[Engine]], name: str) -> None:
         self.shared = name.startswith("etcd")
         self._open = open_
@@ -68,7 +68,7 @@ def _contract(name: str, path: Path, spare: Spare) -> Iterator[Contract]:
     """Make an engine's contract; each test has an etcd of its own, which counts from 1."""
     if name == "etcd":
         with spare.etcd() as members:
-            yield _Contract(lambda: EtcdEngine.open(members.address, inside="/"), name)
+            yield OneEngine(lambda: EtcdEngine.open(members.address, inside="/"), name)
         return
 
     async def open_() -> Engine:
@@ -81,7 +81,7 @@ def _contract(name: str, path: Path, spare: Spare) -> Iterator[Contract]:
             return EncryptingEngine(MemoryEngine(), everything)
         return await SqliteEngine.open(path / "store.db")
 
-    yield _Contract(open_, name)
+    yield OneEngine(open_, name)
 
 
 @pytest.fixture(scope="session")
