@@ -8,6 +8,7 @@ own doing, and counting pods for availability is left out until things have been
 
 from __future__ import annotations
 
+import functools
 import math
 from collections import Counter
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from typing import TYPE_CHECKING, Any
 from tests.simulation import shapes
 
 if TYPE_CHECKING:
-    from kybern.store.interface import Event
+    from kybern.store.interface import Entry, Event
     from tests.simulation.world import World
 
 QUIET = 400.0  # seconds after a disturbance until availability is judged again
@@ -69,13 +70,19 @@ def _share(value: int | str, whole: int, rounded: Any) -> int:
     return int(rounded(int(value.rstrip("%")) * whole / 100))
 
 
+@functools.lru_cache(maxsize=1024)
+def known_thing(entry: Entry) -> shapes.Thing:
+    """Return what a fresh cluster holds; it is the same in every world."""
+    return shapes.thing(entry.data)
+
+
 class Invariants:
     """Follows the store and tells the world of what must not be."""
 
     def __init__(self, world: World) -> None:
         self._world = world
         self._revision = world.engine.revision
-        self._things: dict[str, shapes.Thing] = {}
+        self.things: dict[str, Any] = {}
         self._gone: set[str] = set()
         self.pods: dict[str, shapes.Pod] = {}
         self.sets: dict[str, shapes.ReplicaSet] = {}
@@ -88,7 +95,7 @@ class Invariants:
         self._used: Counter[str] = Counter()
         self.checked: Counter[str] = Counter()
         for entry in world.engine.entries.values():
-            self._things[entry.key] = shapes.thing(entry.data)
+            self.things[entry.key] = known_thing(entry)
 
     def see(self, event: Event) -> None:
         """Judge one write."""
@@ -98,13 +105,16 @@ class Invariants:
             self._fail("revisions", f"{entry.revision} came after {self._revision}")
         self._revision = entry.revision
         deleted = event.type == "DELETED"
+        thing: Any
         if key.startswith(PODS):
-            self._pod(key, shapes.pod(entry.data), deleted)
+            self._pod(key, thing := shapes.pod(entry.data), deleted)
         elif key.startswith(SETS):
-            self._set(shapes.replica_set(entry.data), deleted)
+            self._set(thing := shapes.replica_set(entry.data), deleted)
         elif key.startswith(DEPLOYMENTS):
-            self._deployment(shapes.deployment(entry.data), deleted)
-        self._anything(key, shapes.thing(entry.data), event.type)
+            self._deployment(thing := shapes.deployment(entry.data), deleted)
+        else:
+            thing = shapes.thing(entry.data)
+        self._anything(key, thing, event.type)
 
     def unseen(self, uid: str) -> None:
         """Note that the creator of a pod did not hear that it exists."""
@@ -115,19 +125,19 @@ class Invariants:
 
     # --- any object --------------------------------------------------------------------------
 
-    def _anything(self, key: str, new: shapes.Thing, type_: str) -> None:
-        old = self._things.get(key)
+    def _anything(self, key: str, new: Any, type_: str) -> None:
+        old = self.things.get(key)
         meta = new.metadata
         if (old is None) != (type_ == "ADDED"):
             self._fail("history", f"{key} was {type_}, and {'not ' * (old is None)}there before")
         if type_ == "DELETED":
             self._gone.add(meta.uid)
-            self._things.pop(key, None)
+            self.things.pop(key, None)
             # The last finalizer leaves with the object, whose last state still has it.
             if len(meta.finalizers) > 1:
                 self._fail("finalizers", f"{key} went with {meta.finalizers}")
             return
-        self._things[key] = new
+        self.things[key] = new
         if meta.uid in self._gone:
             self._fail("resurrection", f"{key} is back with the uid {meta.uid}")
         if new.status.observedGeneration > meta.generation and meta.generation:

@@ -24,8 +24,7 @@ if TYPE_CHECKING:
 
 LEASE = 1200  # seconds; a quarter of it is between two heartbeats
 SLOW = 20.0
-MILLI = 4000
-CAPACITY = {"cpu": f"{MILLI}m", "memory": "8Gi", "pods": "110", "ephemeral-storage": "100Gi"}
+CAPACITY = {"memory": "8Gi", "pods": "110", "ephemeral-storage": "100Gi"}
 RETRY = 2.0
 REPLACE = {"$patch": "replace"}  # a machine that was away gives pods new addresses
 
@@ -92,8 +91,9 @@ class PlayedNode:
             "type": "Ready", "status": "True", "reason": "KubeletReady", "message": "",
             "lastHeartbeatTime": stamp, "lastTransitionTime": stamp,
         }  # fmt: skip
+        room = {"cpu": f"{self.world.profile.room}m", **CAPACITY}
         status = {
-            "capacity": CAPACITY, "allocatable": CAPACITY, "conditions": [ready],
+            "capacity": room, "allocatable": room, "conditions": [ready],
             "addresses": [{"type": "InternalIP", "address": f"192.0.2.{self.number + 10}"}],
         }  # fmt: skip
         body = {"status": status}

@@ -21,6 +21,7 @@ class Profile:
 
     Attributes:
         nodes: how many there are.
+        room: thousandths of a processor that each has; a pod asks for 250.
         shuffled: whether the loop draws what runs next; else first come, first served.
         latency: seconds a request and an answer, or a piece of a watch, take on average.
         refused: share of requests that never arrive.
@@ -44,6 +45,7 @@ class Profile:
     """
 
     nodes: int = 3
+    room: int = 4000
     shuffled: bool = True
     latency: float = 0.005
     refused: float = 0.0
@@ -69,10 +71,11 @@ def draw(rng: Random) -> Profile:
     """Draw the profile of a seed: a quarter of the seeds are calm."""
     size = {
         "nodes": rng.randint(2, 3),
+        "room": rng.choice((2500, 4000)),
         "whole": rng.random() < 0.05,
         "busy": rng.random() < 0.05,
         "shuffled": rng.random() < 0.8,
-        "latency": rng.choice((0.0, 0.002, 0.02, 0.2)),
+        "latency": rng.choice((0.0, 0.0, 0.002, 0.02, 0.2)),
         "events": rng.random() < 0.1,
         "deployments": rng.randint(1, 3),
         "steps": rng.randint(3, 7),

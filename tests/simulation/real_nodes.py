@@ -22,7 +22,7 @@ from kybern.kubelet.runtime.fake import FakeRuntime
 from kybern.kubelet.server.app import KubeletServer
 from kybern.kubelet.volumes import mounts
 from kybern.lib.tasks import Tasks
-from tests.simulation.nodes import LEASE, MILLI
+from tests.simulation.nodes import LEASE
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -35,7 +35,7 @@ GIBI = 1 << 30
 MACHINE = facts.Machine(
     host_name="node",
     address="192.0.2.10",
-    cpus=MILLI // 1000,
+    cpus=4,
     memory=8 * GIBI,
     disk=100 * GIBI,
     inodes=1 << 20,

@@ -27,7 +27,7 @@ class Settled:
         self._known = known
         self._users = users
         self._entries = world.engine.entries
-        self._things = {key: shapes.thing(e.data) for key, e in self._entries.items()}
+        self._things = world.invariants.things
 
     def problems(self) -> Iterator[str]:
         """Yield what is wrong."""

@@ -66,6 +66,7 @@ class PodSpec(msgspec.Struct, frozen=True, gc=False):
 class PodStatus(msgspec.Struct, frozen=True, gc=False):
     phase: str = "Pending"
     podIP: str = ""
+    observedGeneration: int = 0
     conditions: list[Condition] = []
 
 

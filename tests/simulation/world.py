@@ -27,7 +27,7 @@ from kybern.scheduler.loop import Scheduler
 from kybern.store.objects import Store
 from tests.simulation.engine import ToldEngine
 from tests.simulation.invariants import Invariants
-from tests.simulation.nodes import MILLI, PlayedNode
+from tests.simulation.nodes import PlayedNode
 from tests.simulation.transport import WRITER, Wire
 
 if TYPE_CHECKING:
@@ -132,7 +132,6 @@ class World:
         self.violations: list[str] = []
         self.ended = asyncio.Event()
         self.lines: list[str] | None = None
-        self.room: dict[str, int] = {}
         self.digest = hashlib.blake2b(digest_size=16)
         self.clock = VirtualClock(START)
         self.engine = ToldEngine(base)
@@ -147,7 +146,7 @@ class World:
         self.users = Component(self, "users", _forever)
         self.nodes = [self._node(number) for number in range(profile.nodes)]
         self.kubelets = {node.name: Component(self, node.name, node.run) for node in self.nodes}
-        self.room = {node.name: MILLI for node in self.nodes}
+        self.room = {node.name: profile.room for node in self.nodes}
 
     @property
     def writer(self) -> str:
