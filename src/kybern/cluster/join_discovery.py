@@ -62,7 +62,7 @@ async def discover(server: str, token: str, ca_hash: str, clock: Clock = SYSTEM)
             info = await _signed(client, server, info, parts, clock)
     finally:
         await transport.close()
-    authority = _authority(info)
+    authority = authority_in(info)
     if ca_hash and pki.public_key_hash(authority) != ca_hash.lower():
         raise JoinError(
             f"the server at {server} is not the one whose --ca-hash was given: its authority has "
@@ -110,8 +110,12 @@ async def _signed(
     return info
 
 
-def _authority(info: dict[str, str]) -> bytes:
-    """Return the certificate in a kubeconfig that has a cluster, but no user and no context."""
+def authority_in(info: dict[str, str]) -> bytes:
+    """Return the certificate in what `cluster-info` holds: a kubeconfig without user and context.
+
+    Raises:
+        JoinError: there is none.
+    """
     import msgspec
 
     try:

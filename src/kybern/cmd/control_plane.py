@@ -18,7 +18,7 @@ from kybern.apiserver.app import ApiServer
 from kybern.apiserver.config import Config
 from kybern.cluster import settings as settings_file
 from kybern.cluster.directory import Directory
-from kybern.cmd import encryption, stores
+from kybern.cmd import belonging, encryption, stores
 from kybern.cmd.process import Fatal, run
 from kybern.lib import logs
 from kybern.lib.clock import SYSTEM
@@ -49,12 +49,12 @@ async def control_plane(directory: Directory, settings: Settings) -> None:
     """Serve the API first, then start what depends on it."""
     rules = encryption.rules(settings.encryption_provider_config)
     store = await stores.open_store(place_of(directory, settings), rules)
-    server = ApiServer(api_config(directory, settings), store, SYSTEM)
     pki = directory.pki
-    context = server_context(
-        pki / "apiserver.crt", pki / "apiserver.key", (pki / "ca.crt").read_bytes()
-    )
+    authority = (pki / "ca.crt").read_bytes()
     try:
+        belonging.check(store, authority)
+        server = ApiServer(api_config(directory, settings), store, SYSTEM)
+        context = server_context(pki / "apiserver.crt", pki / "apiserver.key", authority)
         async with Tasks("control plane", clock=SYSTEM) as tasks:
             tasks.spawn_forever(store.run, "store")
             encryption.follow(settings.encryption_provider_config, store, tasks)
