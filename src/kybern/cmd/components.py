@@ -20,7 +20,7 @@ from kybern.client.informer import Informers
 from kybern.client.leases import Election
 from kybern.client.rest import Client
 from kybern.client.transport import MASTER, Identity, service_account
-from kybern.cmd import cluster_dns, cluster_info, election, joining, node_role
+from kybern.cmd import cluster_dns, cluster_info, election, joining, node_role, storage_class
 from kybern.controllers.all import ALL
 from kybern.controllers.runtime.host import ControllersConfig, Host
 from kybern.lib.clock import SYSTEM
@@ -38,8 +38,8 @@ if TYPE_CHECKING:
 
 AUTHENTICATED = "system:authenticated"
 CONTROLLER_MANAGER = Identity("system:kube-controller-manager", (AUTHENTICATED,))
-CONTROLLERS = ("*", "bootstrapsigner", "tokencleaner")
-"""Besides the usual ones those which upstream leaves to kubeadm to turn on."""
+CONTROLLERS = ("*", "bootstrapsigner", "tokencleaner", "local-path")
+"""Besides the usual ones those which upstream leaves to kubeadm to turn on, and our own."""
 SCHEDULER = Identity("system:kube-scheduler", (AUTHENTICATED,))
 DRAINED = 5.0
 """Seconds before a deleted namespace is emptied: another server may still admit objects into it."""
@@ -101,6 +101,7 @@ class Components:
         tasks.spawn_forever(lambda: cluster_info.ensure(own, address, authority), "cluster-info")
         tasks.spawn_forever(lambda: joining.ensure(own, settings), "node-config")
         joining.approve_serving(own, informers, tasks, settings.service_cidr)
+        tasks.spawn_forever(lambda: storage_class.ensure(own), "storage class")
         tasks.spawn_forever(cluster_dns.Keeper(own, informers, settings).run, "dns")
 
     def _host(self, informers: Informers) -> Host:

@@ -27,6 +27,7 @@ from kybern.controllers.endpointslicemirroring.controller import EndpointSliceMi
 from kybern.controllers.ephemeralvolume.controller import EphemeralVolumeController
 from kybern.controllers.garbagecollector.controller import GarbageCollector
 from kybern.controllers.job.controller import JobController
+from kybern.controllers.localpath.controller import LocalPathController
 from kybern.controllers.namespace.controller import NamespaceController
 from kybern.controllers.nodeipam.controller import NodeIpamController
 from kybern.controllers.nodelifecycle.controller import NodeLifecycleController
@@ -210,6 +211,14 @@ ALL: tuple[Descriptor, ...] = (
         component="persistentvolume-controller",
         make=VolumeBinder,
         aliases=("persistentvolume-binder",),
+    ),
+    Descriptor(
+        "local-path-provisioner",
+        account="local-path-provisioner",
+        component="kybern.io/local-path",
+        make=LocalPathController,
+        aliases=("local-path",),
+        default_on=False,
     ),
     Descriptor(
         "persistentvolumeclaim-protection-controller",

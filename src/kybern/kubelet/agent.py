@@ -34,6 +34,7 @@ from kybern.kubelet.runtime.translate import NodeFacts
 from kybern.kubelet.server.app import KubeletServer
 from kybern.kubelet.tokens import Tokens
 from kybern.kubelet.volumes.act import Volumes
+from kybern.kubelet.volumes.local_images import LocalVolumes
 from kybern.lib import logs
 from kybern.lib.tasks import Tasks
 
@@ -82,6 +83,7 @@ class Kubelet:
         self._host_ports = host_ports
         self._cgroup_version = cgroup_version
         self._tasks = Tasks("kubelet", clock=clock)
+        self._local_volumes = LocalVolumes(config.local_volumes_dir)
         self._informers = informers or Informers(client, self._tasks)
         self.node: Node | None = None
         self.roster: Roster | None = None
@@ -113,13 +115,14 @@ class Kubelet:
         version = await runtime.version()
         recorder = Recorder(self._client, "kubelet", config.node_name)
         tasks.spawn_forever(recorder.run, "events")
+        await self._local_volumes.mount_all()
         tools = self._tools(machine, version.runtime_name, recorder, services)
         tools.cgroups.prepare()
         reporter = Reporter(self._client, clock, tasks)
         roster = self.roster = Roster(tools, reporter, tasks, self._labels)
         roster.adopt(await survey(runtime))
 
-        self._server = KubeletServer(config, roster, runtime, clock)
+        self._server = KubeletServer(config, roster, runtime, clock, self._local_volumes)
         port = await self._server.start()
         runtime_version = f"{version.runtime_name}://{version.runtime_version}"
         base = registration.base_status(machine, config, runtime_version, tools.node.ips, port)
@@ -168,7 +171,12 @@ class Kubelet:
         config, clock = self.config, self._clock
         objects = WatchedObjects(self._client, self._tasks, self._objects_changed)
         volumes = Volumes(
-            config.pods_dir, self._client, objects, Tokens(self._client, clock), clock
+            config.pods_dir,
+            self._client,
+            objects,
+            Tokens(self._client, clock),
+            clock,
+            self._local_volumes,
         )
         volumes.make_root()
 

@@ -94,6 +94,11 @@ class KubeletConfig:
         return self.data_dir / "kubelet" / "pods"
 
     @property
+    def local_volumes_dir(self) -> Path:
+        """The volumes of the class local-path."""
+        return self.data_dir / "volumes"
+
+    @property
     def logs_dir(self) -> Path:
         """One directory of container logs per pod."""
         return self.data_dir / "logs" / "pods"

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 from kybern.apiserver.admission.certificate_approval import CertificateApproval
 from kybern.apiserver.admission.certificate_signing import CertificateSigning
+from kybern.apiserver.admission.claim_resize import PersistentVolumeClaimResize
 from kybern.apiserver.admission.default_ingress_class import DefaultIngressClass
 from kybern.apiserver.admission.default_storage_class import DefaultStorageClass
 from kybern.apiserver.admission.default_toleration_seconds import DefaultTolerationSeconds
@@ -38,6 +39,7 @@ PLUGINS: tuple[Callable[[Services], Any], ...] = (
     DefaultTolerationSeconds,  # how long a pod stays on a node that does not answer
     DefaultStorageClass,  # for claims that name none
     StorageProtection,  # volumes in use are not removed
+    PersistentVolumeClaimResize,  # claims grow where their class allows it
     RuntimeClass,  # overhead and placement of a pod's runtime
     CertificateApproval,  # who may say yes to a certificate
     CertificateSigning,  # who may issue it

@@ -152,6 +152,16 @@ CONTROLLERS: dict[str, tuple[str, ...]] = {
         EVENTS,
         "watch: core: events",
     ),
+    # not upstream's: the provisioner of the class local-path
+    "local-path-provisioner": (
+        f"{READ} create update delete: core: persistentvolumes",
+        f"{READ} update: core: persistentvolumeclaims",
+        "update: core: persistentvolumeclaims/status",
+        f"{READ}: storage.k8s.io: storageclasses",
+        f"{READ}: core: nodes",
+        "create update delete: core: nodes/proxy",
+        EVENTS,
+    ),
     "pod-garbage-collector": (
         "list watch delete: core: pods",
         f"{READ}: core: nodes",

@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-from kybern.api import codec
+import msgspec
+
+from kybern.api import codec, errors
 from kybern.api.core.v1 import PodList
 from kybern.kubelet.pods.names import log_directory_name
 from kybern.kubelet.pods.status import status_of
@@ -21,6 +23,7 @@ from kybern.kubelet.server import exec as streaming
 from kybern.kubelet.server import stats
 from kybern.kubelet.server.log_lines import BadLogOptions, parse_options
 from kybern.kubelet.server.logs import LogReader
+from kybern.kubelet.volumes.local_images import InUse, LocalVolumeProblem
 from kybern.lib import logs
 from kybern.lib.http.messages import Response, StreamResponse
 from kybern.lib.http.server import serve
@@ -36,6 +39,7 @@ if TYPE_CHECKING:
     from kybern.kubelet.pods.view import ContainerView
     from kybern.kubelet.pods.worker import PodWorker
     from kybern.kubelet.runtime.interface import Runtime
+    from kybern.kubelet.volumes.local_images import LocalVolumes
     from kybern.lib.clock import Clock
     from kybern.lib.http.messages import AnyResponse, Request
     from kybern.lib.http.server import Server
@@ -58,9 +62,15 @@ class KubeletServer:
     """Answers requests about this node's pods."""
 
     def __init__(
-        self, config: KubeletConfig, roster: Roster, runtime: Runtime, clock: Clock
+        self,
+        config: KubeletConfig,
+        roster: Roster,
+        runtime: Runtime,
+        clock: Clock,
+        local_volumes: LocalVolumes,
     ) -> None:
         self._config = config
+        self._local_volumes = local_volumes
         self._roster = roster
         self._runtime = runtime
         self._clock = clock
@@ -145,7 +155,29 @@ class KubeletServer:
                 return Response(200, await stats.summary(self._config, self._roster, self._runtime))
             case ["metrics"]:
                 return Response(200, REGISTRY.expose(), METRICS)
+            case ["localVolumes", name]:
+                return await self._local_volume(request, name)
         raise Refused(404, "404 page not found")
+
+    async def _local_volume(self, request: Request, name: str) -> AnyResponse:
+        """PUT with the size makes a volume on this node or lets it grow; DELETE removes it."""
+        try:
+            match request.method:
+                case "PUT":
+                    wanted = msgspec.json.decode(await request.body(1024), type=dict[str, int])
+                    made = await self._local_volumes.ensure(name, wanted["bytes"])
+                    tree = {"path": made.path, "enforced": made.enforced}
+                    return Response(200, codec.encode(tree))
+                case "DELETE":
+                    await self._local_volumes.remove(name)
+                    return Response(200, b"{}")
+        except (msgspec.DecodeError, KeyError) as error:
+            raise Refused(400, f'the body must be {{"bytes": SIZE}}: {error}') from None
+        except InUse as problem:
+            raise Refused(409, str(problem)) from None
+        except LocalVolumeProblem as problem:
+            raise Refused(500, str(problem)) from None
+        raise Refused(405, "Method Not Allowed")
 
     # --- logs
 
@@ -255,6 +287,10 @@ def _why_waiting(worker: PodWorker, name: str) -> str:
     if reason in ("ErrImagePull", "ImagePullBackOff", "ErrImageNeverPull", "InvalidImageName"):
         reason = "trying and failing to pull image"
     return f'container "{name}" in pod "{record.name}" is waiting to start: {reason}'
+
+
+def _status(error: errors.ApiError) -> Response:
+    return Response(error.code, codec.encode(error.status()))
 
 
 def _streams(request: Request) -> streaming.Streams:

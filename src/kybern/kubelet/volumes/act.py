@@ -22,6 +22,7 @@ from kybern.kubelet.volumes import atomic, claims, empty_dir, host_path, mounts
 from kybern.kubelet.volumes.config_map import config_map_files
 from kybern.kubelet.volumes.content import DEFAULT_MODE, Payload, VolumeProblem
 from kybern.kubelet.volumes.downward_api import downward_files
+from kybern.kubelet.volumes.local_images import LocalVolumeProblem
 from kybern.kubelet.volumes.plan import IN_MEMORY, TEXT_KINDS, references, volume_plans
 from kybern.kubelet.volumes.projected import Found, projected_files, token_key
 from kybern.kubelet.volumes.secret import secret_files
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
     from kybern.kubelet.pods.environment import Reference
     from kybern.kubelet.pods.field_values import Facts
     from kybern.kubelet.tokens import Token, Tokens
+    from kybern.kubelet.volumes.local_images import LocalVolumes
     from kybern.kubelet.volumes.plan import VolumePlan
     from kybern.lib.clock import Clock
 
@@ -59,9 +61,17 @@ class Volumes:
     """The volumes of all pods on this node."""
 
     def __init__(
-        self, pods_dir: Path, client: Client, objects: WatchedObjects, tokens: Tokens, clock: Clock
+        self,
+        pods_dir: Path,
+        client: Client,
+        objects: WatchedObjects,
+        tokens: Tokens,
+        clock: Clock,
+        local: LocalVolumes,
     ) -> None:
         self._pods_dir = pods_dir
+        self._local = local
+        self._prepared: set[str] = set()
         self._client = client
         self._objects = objects
         self._tokens = tokens
@@ -97,13 +107,15 @@ class Volumes:
         for plan in plans:
             try:
                 places[plan.name] = await self._make(pod, plan, available)
-            except (VolumeProblem, OSError) as problem:
+            except (VolumeProblem, LocalVolumeProblem, OSError) as problem:
                 raise MountFailed(plan.name, str(problem)) from None
+        self._prepared.add(uid)
         return Mounted(places, refresh_at)
 
     async def tear_down(self, uid: str) -> None:
         """Unmount and remove everything of a pod."""
         self._tokens.forget(uid)
+        self._prepared.discard(uid)
         directory = self.pod_dir(uid)
         if directory.is_dir():
             mounts.unmount_below(str(directory))
@@ -163,7 +175,10 @@ class Volumes:
         elif plan.kind == "hostPath" and volume.hostPath is not None:
             host_path.check(volume.hostPath.path, volume.hostPath.type or "")
         elif plan.kind in ("persistentVolumeClaim", "ephemeral"):
-            return await claims.place(self._client, pod, volume)
+            place = await claims.place(self._client, pod, volume)
+            if pod.metadata.uid not in self._prepared:
+                await self._local.before_use(place)
+            return place
         else:
             raise VolumeProblem(f"volumes of kind {plan.kind} are not supported by this node")
         return plan.path
