@@ -193,7 +193,7 @@ class Nodes:
                 target = ObjectReference(kind="Node", name=wanted)
                 binding = Binding(metadata=ObjectMeta(name=name), target=target)
                 await client.create_subresource(Pod, name, namespace, "binding", binding)
-            elif pod.status.phase != "Running":
+            elif pod.status.phase not in ("Running", "Succeeded", "Failed"):
                 await asyncio.sleep(self.delay)
                 ready = "False" if "bad" in pod.spec.containers[0].image else "True"
                 stamp = rfc3339(self.cluster.clock.now())

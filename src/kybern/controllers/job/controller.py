@@ -20,12 +20,7 @@ from kybern.controllers.runtime.batches import FAILURES, namespace_is_terminatin
 from kybern.controllers.runtime.controller import Loop
 from kybern.controllers.runtime.dependents import Dependents
 from kybern.controllers.runtime.expectations import Expectations
-from kybern.controllers.runtime.ownership import (
-    BY_CONTROLLER,
-    INDEXERS,
-    claim,
-    controller_of,
-)
+from kybern.controllers.runtime.ownership import INDEXERS, candidates, claim, controller_of
 from kybern.controllers.runtime.reconcile import DONE, After, Key, Outcome, key_of
 
 if TYPE_CHECKING:
@@ -169,8 +164,11 @@ class JobController:
         """Whether a pod is somebody's, or will be."""
         reference, namespace = controller_of(pod), pod.metadata.namespace or ""
         if reference is None:
-            jobs = self._jobs.list(namespace)
-            return any(_selector(job).matches(pod.metadata.labels) for job in jobs)
+            return any(
+                _selector(job).matches(pod.metadata.labels)
+                for job in self._jobs.list(namespace)
+                if job.metadata.deletionTimestamp is None
+            )
         if reference.kind != "Job":
             return True
         job = self._jobs.get(namespace, reference.name)
@@ -181,7 +179,8 @@ class JobController:
             self._orphans.add(key_of(pod))
 
     def _job_gone(self, job: Job) -> None:
-        for pod in self._pods.by_index(BY_CONTROLLER, job.metadata.uid or ""):
+        """Its pods are freed, also those that were made orphans and it might have adopted again."""
+        for pod in candidates(self._pods, job):
             if is_tracked(pod):
                 self._orphans.add(key_of(pod))
 
