@@ -7,6 +7,8 @@ import contextlib
 import functools
 import logging
 import random
+import signal
+import traceback
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from unittest import mock
@@ -31,6 +33,8 @@ if TYPE_CHECKING:
 
 
 FOLLOWED = ("", "apps", "discovery.k8s.io", "coordination.k8s.io")  # groups of what comes and goes
+
+LIMIT = 30.0  # seconds of processor for one seed, which should take a tenth of one
 
 
 @dataclass(frozen=True, slots=True)
@@ -64,9 +68,15 @@ class FirstComes(random.Random):
         return 0.0
 
 
+class Busy(KeyboardInterrupt):
+    """A seed takes too long: somebody never waits, so virtual time stands still."""
+
+
 def simulate(seed: int, *, profile: Profile | None = None, trace: bool = False) -> Outcome:
     """Run a seed."""
     base = fresh()
+    worlds: list[World] = []
+    busy: tuple[str, ...] = ()
     with seeded(seed) as rng, contextlib.ExitStack() as stack:
         profile = profile or draw(rng)
         stack.enter_context(rare(profile))
@@ -74,24 +84,46 @@ def simulate(seed: int, *, profile: Profile | None = None, trace: bool = False) 
             from tests.simulation.real_nodes import played_machine
 
             stack.enter_context(played_machine())
-        loop_rng = type(rng)(f"loop {seed}") if profile.shuffled else FirstComes()
 
-        async def main() -> Outcome:
+        async def main() -> None:
             world = World(profile, rng, base)
             world.lines = [] if trace else None
+            worlds.append(world)
             with listening(world):
                 await _hour(world)
-            return Outcome(
-                seed,
-                profile,
-                tuple(world.violations),
-                world.digest.hexdigest(),
-                world.engine.revision - base.revision,
-                world.invariants.checked,
-                tuple(world.lines or ()),
-            )
 
-        return run_virtual(main(), rng=loop_rng)
+        loop_rng = type(rng)(f"loop {seed}") if profile.shuffled else FirstComes()
+        try:
+            with limited():
+                run_virtual(main(), rng=loop_rng)
+        except Busy as error:
+            busy = ("busy: " + "".join(traceback.format_tb(error.__traceback__)[-3:]),)
+    [world] = worlds
+    return Outcome(
+        seed,
+        profile,
+        (*world.violations, *busy),
+        world.digest.hexdigest(),
+        world.engine.revision - base.revision,
+        world.invariants.checked,
+        tuple(world.lines or ()),
+    )
+
+
+@contextlib.contextmanager
+def limited() -> Iterator[None]:
+    """Raise Busy after so many seconds of processor time, and again until it is heard."""
+
+    def give_up(*_: object) -> None:
+        raise Busy
+
+    before = signal.signal(signal.SIGVTALRM, give_up)
+    signal.setitimer(signal.ITIMER_VIRTUAL, LIMIT, 1.0)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
+        signal.signal(signal.SIGVTALRM, before)
 
 
 async def _hour(world: World) -> None:

@@ -16,6 +16,7 @@ from kybern.controllers.garbagecollector.controller import GarbageCollector
 from kybern.controllers.replicaset import controller as replicaset
 from kybern.controllers.runtime.expectations import Expectations
 from kybern.scheduler.binder import Binder
+from tests.simulation import run
 from tests.simulation.profiles import Profile
 from tests.simulation.run import simulate
 from tests.simulation.workload import Users
@@ -142,3 +143,15 @@ def test_a_planted_bug_is_found(monkeypatch, plant, rule, profile):
             assert found[0].startswith(rule), found
             return
     pytest.fail("20 seeds did not find it")
+
+
+def test_somebody_who_never_waits_is_found(monkeypatch):
+    async def never_waiting(*_: Any) -> None:
+        while True:
+            pass
+
+    monkeypatch.setattr(replicaset.ReplicaSetController, "reconcile", never_waiting)
+    monkeypatch.setattr(run, "LIMIT", 0.5)
+    found = simulate(1, profile=ROLLOUTS).violations
+    assert found[0].startswith("busy: ")
+    assert "never_waiting" in found[0]
