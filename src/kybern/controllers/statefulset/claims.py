@@ -42,10 +42,12 @@ def missing(
 
 
 def is_stale(stateful_set: StatefulSet, pod: Pod, claims: Claims) -> bool:
-    """Whether a claim still goes away with a former pod, so that a new one must wait for that."""
-    if not _policy(stateful_set)[1]:
-        return False
-    return any(_is_outlived(claim, pod) for claim in _existing(stateful_set, pod, claims))
+    """Whether a claim is going, perhaps with a former pod, so that a new one must wait for that."""
+    _, when_scaled = _policy(stateful_set)
+    return any(
+        claim.metadata.deletionTimestamp is not None or (when_scaled and _is_outlived(claim, pod))
+        for claim in _existing(stateful_set, pod, claims)
+    )
 
 
 def misowned(

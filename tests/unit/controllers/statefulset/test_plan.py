@@ -263,6 +263,14 @@ def test_a_pod_waits_until_its_predecessors_claim_is_gone():
     assert steps(owner, [pod(owner, 0)], [claim(0)]) == [("create", 1)]
 
 
+def test_a_pod_waits_until_a_claim_that_is_being_deleted_is_gone():
+    owner = stateful_set(1, claims=("data",))
+    leaving = claim(0)
+    leaving.metadata.deletionTimestamp = rfc3339(NOW)
+    assert steps(owner, [], [leaving]) == []
+    assert steps(owner, [], []) == [("create", 0)]
+
+
 def test_the_status_counts():
     owner = stateful_set(4, minReadySeconds=10, podManagementPolicy="Parallel")
     pods = [
