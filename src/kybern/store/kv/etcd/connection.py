@@ -11,6 +11,7 @@ long, is decided here; what an error means, in `failures`.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import os
 from typing import TYPE_CHECKING, Any
 
@@ -126,7 +127,7 @@ class Connection:
         stream = self._channel().stream_stream(method.path)(metadata=_METADATA)
         self._streams[stream] = member
         try:
-            await stream.write(method.encode(request))
+            await self._write(stream, method.encode(request))
             while (data := await stream.read()) is not self._grpc.aio.EOF:
                 yield method.decode(data)
             code, details = await stream.code(), await stream.details()
@@ -142,6 +143,20 @@ class Connection:
         finally:
             self._streams.pop(stream, None)
             stream.cancel()
+
+    async def _write(self, stream: Any, data: bytes) -> None:
+        """Send what there is to send, or nothing if the stream ends; reading then says why.
+
+        grpc's own `write` waits for ever when the connection breaks before the headers are sent.
+        """
+
+        async def write() -> None:
+            with contextlib.suppress(self._grpc.aio.AioRpcError, asyncio.InvalidStateError):
+                await stream.write(data)
+
+        async with asyncio.TaskGroup() as group:
+            writing = group.create_task(write())
+            stream.add_done_callback(lambda _: writing.cancel())
 
     def leave(self, member: int) -> None:
         """Let the next member have the calls, unless that has happened since `member` failed.
