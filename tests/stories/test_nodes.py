@@ -28,6 +28,7 @@ SCRIPT = r"""
 mkdir -p /www/cgi-bin
 printf '#!/bin/sh\necho; echo $HOSTNAME ${REMOTE_ADDR#[::ffff:}\n' > /www/cgi-bin/who
 chmod +x /www/cgi-bin/who
+dd if=/dev/zero of=/www/large bs=1024 count=1024 2>/dev/null
 echo started
 exec httpd -f -p 8080 -h /www
 """
@@ -270,6 +271,10 @@ def test_a_machine_behind_a_router_joins_and_brings_its_own_network(fleet, far, 
     found = fleet.kubectl("exec", "p4", "--", "nslookup", "kubernetes.default.svc.cluster.local")
     assert fleet.get("service", "kubernetes")["spec"]["clusterIP"] in found
     assert "-vx" in routes(far.space)
+    assert fleet.kubectl("exec", "p4", "--", "cat", "/sys/class/net/eth0/mtu") == "1450\n"
+    for asking, answering in (("p4", "p2"), ("p2", "p4")):  # no packet is too large for the way
+        fetch = f"timeout 20 wget -q -O- http://{address(fleet, answering)}:8080/large | wc -c"
+        assert fleet.kubectl("exec", asking, "--", "sh", "-c", fetch).split() == ["1048576"]
 
     (far.directory / "cni/net.d/20-other.conflist").write_text(json.dumps(OTHER))
     eventually(lambda: not (far.directory / "cni/net.d/10-kybern.conflist").exists(), 20)

@@ -52,6 +52,13 @@ def _print_news(directory: Directory, offsets: dict[Path, int]) -> None:
             with path.open("rb") as file:
                 file.seek(start)
                 text = file.read(size - start).decode("utf-8", "replace")
-            sys.stdout.writelines(f"{path.stem}: {line}\n" for line in text.splitlines())
+            name = _name(directory, path)
+            sys.stdout.writelines(f"{name}: {line}\n" for line in text.splitlines())
             sys.stdout.flush()
         offsets[path] = size
+
+
+def _name(directory: Directory, path: Path) -> str:
+    """Return the name of a program, with the number of its node as `kybern status` has it."""
+    place = path.parent.parent
+    return path.stem if place == directory.root else f"{path.stem} {place.name}"
