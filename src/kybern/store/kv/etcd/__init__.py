@@ -9,10 +9,10 @@ has been told in its turn; when nothing is missing before it, that need not wait
     connection  calls; which member gets them, and what is tried again (`failures` judges)
     messages    what travels, as Structs
     watch       a stream of everything that happens
-    pages       everything there is at one revision
+    pages       ranges of keys at one revision; loading: everything there is
     mirror      what is current, and what a change means; pure
     leases      what expires
-    together    one question for all who have it
+    together    one question for all who have it; reached: who waits for the answer to come true
 
 Keys and values are upstream's: an API server of upstream's with
 `--storage-media-type=application/json` can take over, and the other way round.

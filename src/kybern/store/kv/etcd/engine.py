@@ -8,7 +8,6 @@ By:   `kybern apiserver --etcd-servers`, `kybern up --store etcd://...`.
 from __future__ import annotations
 
 import asyncio
-import heapq
 from contextlib import aclosing
 from typing import TYPE_CHECKING
 
@@ -17,7 +16,6 @@ from kybern.lib.backoff import Backoff
 from kybern.lib.clock import SYSTEM, Clock
 from kybern.lib.tasks import Tasks
 from kybern.store.interface import (
-    PROTOBUF,
     Compacted,
     Entry,
     FutureRevision,
@@ -27,18 +25,17 @@ from kybern.store.interface import (
     Mismatch,
     StoreClosed,
     StoreError,
-    StoreFailed,
-    not_json,
 )
 from kybern.store.kv import mvcc
 from kybern.store.kv.etcd import messages as m
-from kybern.store.kv.etcd import pages
 from kybern.store.kv.etcd.connection import Connection
 from kybern.store.kv.etcd.failures import Reason, Refused
 from kybern.store.kv.etcd.flights import Flight, Flights, arrive
 from kybern.store.kv.etcd.leases import Leases
+from kybern.store.kv.etcd.loading import load
 from kybern.store.kv.etcd.mirror import Mirror
 from kybern.store.kv.etcd.past import Past
+from kybern.store.kv.etcd.reached import Reached
 from kybern.store.kv.etcd.swap import swap
 from kybern.store.kv.etcd.together import Together
 from kybern.store.kv.etcd.values import Keys, read_value, written_value
@@ -53,15 +50,12 @@ if TYPE_CHECKING:
     from kybern.store.kv.interface import Listener, Replaced
 
     Changes = list[m.Event]  # inside the class, `list` is the method
-    Entries = list[Entry]
     Events = list[Event]
 
 log = logs.get("store.etcd")
 
 LAND_SECONDS = 30.0
 """How long a write that is done waits for what was written before it."""
-REACH_SECONDS = 10.0
-"""How long a reader waits until what it must see has come."""
 AGAIN = Backoff(initial=0.05, factor=2.0, cap=1.0)
 
 
@@ -82,7 +76,7 @@ class EtcdEngine:
         self._asking = Together(self._revision, self._tasks, "store: ask etcd")
         self._listener: Listener | None = None
         self._replaced: Replaced | None = None
-        self._reached: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._reached = Reached(self._mirror, self.problem)
         self._compacted = 1
         self._writing = 0
         self._idle: asyncio.Future[None] | None = None
@@ -137,7 +131,7 @@ class EtcdEngine:
     async def current(self) -> int:
         """Ask etcd how far it is, and wait until we are as far."""
         self._check_open()
-        await self._reach(await self._asking())
+        await self._reached.wait(await self._asking())
         return self._mirror.revision
 
     # --- writing ---------------------------------------------------------------------------
@@ -190,7 +184,7 @@ class EtcdEngine:
     async def _in_the_way(
         self, key: str, expected: int, answer: m.TxnResponse
     ) -> KeyExists | Mismatch:
-        await self._reach(answer.header.revision)
+        await self._reached.wait(answer.header.revision)
         result = answer.responses[0].range if answer.responses else None
         if result is None or not result.kvs:
             return KeyMissing(key)
@@ -262,9 +256,7 @@ class EtcdEngine:
             await self._idle
         await self._tasks.close()
         await self._connection.close()
-        for _, _, waiter in self._reached:
-            if not waiter.done():
-                waiter.set_exception(StoreClosed())
+        self._reached.close()
 
     def problem(self) -> str:
         """Return why we do not hear from etcd, if so."""
@@ -348,7 +340,7 @@ class EtcdEngine:
                 self._tell(events)
         finally:
             arrive(done)
-            self._wake_reached()
+            self._reached.wake()
 
     def _apply(self, change: m.Event) -> Event | None:
         kv = change.kv
@@ -362,7 +354,7 @@ class EtcdEngine:
     def _tell(self, events: Events) -> None:
         if self._listener is not None:
             self._listener(events)
-        self._wake_reached()
+        self._reached.wake()
 
     async def _was_rewound(self) -> bool:
         """Say whether etcd was put back to an earlier state, from a snapshot."""
@@ -379,33 +371,10 @@ class EtcdEngine:
         if self._replaced is not None:
             self._replaced(self._snapshot())
         arrive(self._flights.overtaken())
-        self._wake_reached()
+        self._reached.wake()
 
     async def _load(self) -> None:
-        start, end = self._keys.range("")
-        leased: dict[int, Entries] = {}
-
-        def make(kv: m.KeyValue) -> Entry:
-            key = self._keys.inside(kv.key)
-            assert key is not None
-            if kv.value.startswith(PROTOBUF):
-                raise not_json(key, kv.value, "")
-            entry = self._entry(key, kv)
-            if kv.lease:
-                leased.setdefault(kv.lease, []).append(entry)
-            entry.prepare()
-            return entry
-
-        while True:
-            leased.clear()
-            try:
-                found = await pages.read(self._connection, start, end, make)
-                break
-            except Refused:  # it took so long that the revision was compacted: from the beginning
-                log.warning("reading was overtaken by a compaction")
-        for lease, expires in (await self._leases.remaining(leased)).items():
-            for entry in leased[lease]:
-                entry.expires = expires
+        found = await load(self._connection, self._keys, self._leases)
         self._mirror.replace(found.made, found.revision)
         try:
             await self._connection.call(m.RANGE, m.RangeRequest(b"\0", revision=1))
@@ -422,28 +391,6 @@ class EtcdEngine:
         question = m.RangeRequest(self._keys.outside(""), keys_only=True, limit=1)
         answer: m.RangeResponse = await self._connection.call(m.RANGE, question)
         return answer.header.revision
-
-    async def _reach(self, revision: int) -> None:
-        """Wait until everything up to the revision was told."""
-        if revision <= self.revision:
-            return
-        waiter = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._reached, (revision, id(waiter), waiter))
-        try:
-            async with asyncio.timeout(REACH_SECONDS):
-                await waiter
-        except TimeoutError:
-            raise StoreFailed(
-                f"etcd is at revision {revision}, and only {self.revision} has reached us:"
-                f" {self._problem or 'the watch has not brought it'}"
-            ) from None
-
-    def _wake_reached(self) -> None:
-        reached, revision = self._reached, self._mirror.revision
-        while reached and reached[0][0] <= revision:
-            waiter = heapq.heappop(reached)[2]
-            if not waiter.done():
-                waiter.set_result(None)
 
     async def _learn_compacted(self) -> Compacted:
         self._compacted = max(self._compacted, await oldest(self._connection))
