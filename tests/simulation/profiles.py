@@ -5,7 +5,7 @@ Drawn from the seed, so that calm and rough runs, FIFO and shuffled ones, all co
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -67,8 +67,15 @@ class Profile:
     real_nodes: bool = False
 
 
-def draw(rng: Random) -> Profile:
-    """Draw the profile of a seed: a quarter of the seeds are calm."""
+def draw(seed: int, rng: Random) -> Profile:
+    """Draw the profile of a seed: a quarter are calm, every hundredth has real kubelets."""
+    profile = _drawn(rng)
+    if seed % 100 == 99:
+        return replace(profile, real_nodes=True, whole=True, room=4000)
+    return profile
+
+
+def _drawn(rng: Random) -> Profile:
     size = {
         "nodes": rng.randint(2, 3),
         "room": rng.choice((2500, 4000)),

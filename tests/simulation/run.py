@@ -78,7 +78,7 @@ def simulate(seed: int, *, profile: Profile | None = None, trace: bool = False) 
     worlds: list[World] = []
     busy: tuple[str, ...] = ()
     with seeded(seed) as rng, contextlib.ExitStack() as stack:
-        profile = profile or draw(rng)
+        profile = profile or draw(seed, rng)
         stack.enter_context(rare(profile))
         if profile.real_nodes:
             from tests.simulation.real_nodes import played_machine
