@@ -120,6 +120,12 @@ class Invariants:
         """Note that the creator of a pod did not hear that it exists."""
         self._unseen[uid] = self._world.clock.monotonic()
 
+    def unsure(self, name: str) -> None:
+        """Note that who deleted a pod did not hear that it is deleted, and may choose another."""
+        for pod in self.pods.values():
+            if pod.metadata.name == name:
+                self._disturb(pod.metadata.controller)
+
     def _fail(self, rule: str, text: str) -> None:
         self._world.violate(f"{rule}: {text}")
 

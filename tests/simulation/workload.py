@@ -16,6 +16,7 @@ from kybern.client.transport import MASTER, Unreachable
 from tests.simulation.profiles import TROUBLE
 
 if TYPE_CHECKING:
+    import asyncio
     from collections.abc import Awaitable, Callable
 
     from tests.simulation.world import World
@@ -73,7 +74,6 @@ class Users:
         self._world = world
         self._client = world.users.client(MASTER)
         rng, profile = world.rng, world.profile
-        self.doomed: set[str] = set()
         self.deployments = [
             Wanted(
                 f"d{number}",
@@ -85,6 +85,7 @@ class Users:
             )
             for number in range(profile.deployments)
         ]
+        self._coming: list[asyncio.Task[None]] = []
         self.counted = 0
         self.perhaps = 0
         steps = sorted(rng.uniform(10, TROUBLE) for _ in range(profile.steps))
@@ -102,6 +103,8 @@ class Users:
             self._world.note("step", f"{step.__name__} {wanted.name}")
             await step(self, wanted)
         await clock.sleep(max(0.0, TROUBLE - clock.monotonic()))
+        for task in self._coming:
+            await task
         for wanted in self.deployments:
             if wanted.exists and (wanted.paused or "bad" in wanted.image):
                 wanted.paused = False
@@ -152,7 +155,7 @@ class Users:
 
     def _orphaned(self, wanted: Wanted) -> None:
         """Who comes after adopts what is left, so let somebody come."""
-        self._world.tasks.spawn(self._deploy(wanted), name="come back")
+        self._coming.append(self._world.tasks.spawn(self._deploy(wanted), name="come back"))
 
     async def _kill_pod(self, wanted: Wanted) -> None:
         pods = [

@@ -25,6 +25,7 @@ from kybern.lib.tasks import Tasks
 from kybern.scheduler.config import SchedulerConfig
 from kybern.scheduler.loop import Scheduler
 from kybern.store.objects import Store
+from tests.simulation import shapes
 from tests.simulation.engine import ToldEngine
 from tests.simulation.invariants import Invariants
 from tests.simulation.nodes import PlayedNode
@@ -184,9 +185,9 @@ class World:
         """Note that a write was carried out and its author does not know."""
         self.note("lost", f"the answer to {method} {path}")
         if method == "POST" and path.endswith("/pods"):
-            from tests.simulation import shapes
-
             self.invariants.unseen(shapes.thing(answer).metadata.uid)
+        elif method == "DELETE" and "/pods/" in path:
+            self.invariants.unsure(path.rpartition("/")[2])
 
     def violate(self, text: str) -> None:
         """Say that something is wrong; the run ends."""
