@@ -114,16 +114,18 @@ class Jumping:
 
     async def jump(self, work: Workload, _: Members) -> None:
         """Leases are etcd's business: nothing ends early, or late, as one of us is wrong."""
-        ours, other = work.stores
+        ours = work.stores[0]
         key = f"/registry/events/{time.monotonic_ns()}"
         kept = await ours.create(f"{key}-kept", b'{"metadata":{}}', ttl=600)
         self.ahead = self.by
         await work.progress()
-        brief = await ours.create(f"{key}-brief", b'{"metadata":{}}', ttl=1)
-        for store in (ours, other):
-            watcher = store.watch(brief.key, brief.revision)
-            (gone,) = await anext(watcher)
-            assert gone.type == "DELETED"
+        watchers = [store.watch(f"{key}-brief", store.revision) for store in work.stores]
+        await ours.create(f"{key}-brief", b'{"metadata":{}}', ttl=1)
+        for store, watcher in zip(work.stores, watchers, strict=True):
+            types: list[str] = []
+            while len(types) < 2:
+                types += [event.type for event in await anext(watcher)]
+            assert types == ["ADDED", "DELETED"]
             watcher.close()
             assert store.get(kept.key) is not None
 
