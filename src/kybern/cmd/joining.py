@@ -23,7 +23,15 @@ from kybern.api.certificates.v1 import CertificateSigningRequestCondition
 from kybern.api.core.v1 import ConfigMap, Node
 from kybern.api.errors import AlreadyExists, Conflict, NotFound
 from kybern.api.meta.v1 import ObjectMeta
-from kybern.api.rbac.v1 import ClusterRoleBinding, PolicyRule, Role, RoleBinding, RoleRef, Subject
+from kybern.api.rbac.v1 import (
+    ClusterRole,
+    ClusterRoleBinding,
+    PolicyRule,
+    Role,
+    RoleBinding,
+    RoleRef,
+    Subject,
+)
 from kybern.cluster.join import CONFIG, CONFIG_NAMESPACE, NODES, SERVING_SIGNER, Facts
 from kybern.lib import logs, pki
 from kybern.lib.clock import rfc3339
@@ -56,7 +64,7 @@ async def ensure(client: Client, settings: Settings) -> None:
         await client.patch(ConfigMap, CONFIG, CONFIG_NAMESPACE, {"data": facts})
 
 
-def _rights() -> Iterator[Role | RoleBinding | ClusterRoleBinding]:
+def _rights() -> Iterator[Role | RoleBinding | ClusterRole | ClusterRoleBinding]:
     nodes = [Subject(kind="Group", apiGroup=_RBAC, name=NODES)]
     metadata = ObjectMeta(name="kybern:node-config", namespace=CONFIG_NAMESPACE)
     read = PolicyRule(verbs=["get"], apiGroups=[""], resources=["configmaps"])
@@ -71,6 +79,19 @@ def _rights() -> Iterator[Role | RoleBinding | ClusterRoleBinding]:
         metadata=ObjectMeta(name="kybern:node-proxier"),
         roleRef=RoleRef(apiGroup=_RBAC, kind="ClusterRole", name="system:node-proxier"),
         subjects=nodes,
+    )
+    everywhere = {"": ["namespaces", "pods"], "networking.k8s.io": ["networkpolicies"]}
+    yield ClusterRole(
+        metadata=ObjectMeta(name="kybern:network-policy"),
+        rules=[
+            PolicyRule(verbs=["list", "watch"], apiGroups=[group], resources=resources)
+            for group, resources in everywhere.items()
+        ],
+    )
+    yield ClusterRoleBinding(
+        metadata=ObjectMeta(name="kybern:network-policy"),
+        roleRef=RoleRef(apiGroup=_RBAC, kind="ClusterRole", name="kybern:network-policy"),
+        subjects=[*nodes, Subject(kind="User", apiGroup=_RBAC, name="system:kube-proxy")],
     )
 
 

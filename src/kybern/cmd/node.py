@@ -35,8 +35,10 @@ from kybern.lib import logs
 from kybern.lib.backoff import Backoff
 from kybern.lib.clock import SYSTEM
 from kybern.lib.tasks import Tasks
+from kybern.network.cni import nft_program
 from kybern.network.config import NetworkConfig
 from kybern.network.filter import NodeFilter
+from kybern.network.policy.enforcer import Enforcer
 from kybern.network.router import Router
 from kybern.proxy.sync import Proxy, ProxyConfig
 
@@ -88,6 +90,7 @@ async def node(directory: Directory, settings: Settings) -> None:
             proxy = Proxy(proxy_config(settings), informers)
             dns = DnsServer(dns_config(settings), proxy_client, informers=informers)
             router = Router(network, settings.node_name, informers)
+            policies = Enforcer(network.policy_table, settings.node_name, nft_program(), informers)
             cluster_dns.publish(
                 kubelet_client, informers, tasks, settings.node_name, settings.dns_port
             )
@@ -98,6 +101,7 @@ async def node(directory: Directory, settings: Settings) -> None:
                     tasks.spawn_forever(proxy.run, "proxy"),
                     tasks.spawn_forever(dns.run, "dns"),
                     tasks.spawn_forever(router.run, "router"),
+                    tasks.spawn_forever(policies.run, "policies"),
                 ),
                 return_when=asyncio.FIRST_COMPLETED,
             )

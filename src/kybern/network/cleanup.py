@@ -29,7 +29,8 @@ def cleanup(config: NetworkConfig) -> list[str]:
             problems += _run(["ip", "link", "delete", link])
     problems += _run(["ip", "-force", "-batch", "-"], _routes_to_delete(config))
     if nft := nft_program():
-        problems += _run([nft, "-f", "-"], rules.remove_table(config))
+        script = rules.remove_table(config) + rules.no_table("inet", config.policy_table)
+        problems += _run([nft, "-f", "-"], script)
     shutil.rmtree(config.state_dir, ignore_errors=True)
     return problems
 

@@ -47,6 +47,11 @@ class NetworkConfig:
         return self.data_dir / "cni" / "state"
 
     @property
+    def policy_table(self) -> str:
+        """Name of the packet filter table of NetworkPolicies."""
+        return f"{self.table}-policy"
+
+    @property
     def table(self) -> str:
         """Name of the packet filter table."""
         return f"kybern-node-{self.bridge}"

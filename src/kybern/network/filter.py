@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from kybern.network import rules
+from kybern.network import nft, rules
 from kybern.network.cni import nft_program
 from kybern.network.rules import HostPort
 
@@ -18,10 +18,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kybern.network.config import NetworkConfig
-
-
-class FilterError(OSError):
-    """nft refused a transaction; `str()` is what it said."""
 
 
 class NodeFilter:
@@ -65,14 +61,4 @@ class NodeFilter:
         if not self._program or not script:
             return
         async with self._turn:
-            process = await asyncio.create_subprocess_exec(
-                self._program,
-                "-f",
-                "-",
-                stdin=asyncio.subprocess.PIPE,
-                stdout=asyncio.subprocess.DEVNULL,
-                stderr=asyncio.subprocess.PIPE,
-            )
-            _, said = await process.communicate(script.encode())
-        if process.returncode:
-            raise FilterError(said.decode(errors="replace").strip())
+            await nft.apply(self._program, script)

@@ -86,7 +86,12 @@ def remove_ports(config: NetworkConfig, ports: Iterable[HostPort]) -> str:
 
 def remove_table(config: NetworkConfig) -> str:
     """Return a script which leaves nothing behind."""
-    return f"add table ip {config.table}\ndelete table ip {config.table}\n"
+    return no_table("ip", config.table)
+
+
+def no_table(family: str, name: str) -> str:
+    """Return a script after which there is no such table, whether or not there was one."""
+    return f"add table {family} {name}\ndelete table {family} {name}\n"
 
 
 def _elements(config: NetworkConfig, verb: str, port: HostPort) -> str:

@@ -13,7 +13,8 @@ import pytest
 
 from kybern.network import cni, rules
 from kybern.network.config import NetworkConfig
-from kybern.network.filter import FilterError, NodeFilter
+from kybern.network.filter import NodeFilter
+from kybern.network.nft import FilterError
 
 CONFIG = NetworkConfig(Path("/d"), bridge="kb9", pod_cidr="10.9.1.0/24", cluster_cidr="10.9.0.0/16")
 
