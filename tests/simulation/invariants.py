@@ -121,10 +121,11 @@ class Invariants:
         self._unseen[uid] = self._world.clock.monotonic()
 
     def unsure(self, name: str) -> None:
-        """Note that who deleted a pod did not hear that it is deleted, and may choose another."""
+        """Note that who deleted a pod did not hear that it is deleted, and still reports it."""
         for pod in self.pods.values():
-            if pod.metadata.name == name:
-                self._disturb(pod.metadata.controller)
+            owner = self.sets.get(pod.metadata.controller)
+            if owner is not None and pod.metadata.name == name:
+                self._disturb(owner.metadata.controller)
 
     def _fail(self, rule: str, text: str) -> None:
         self._world.violate(f"{rule}: {text}")

@@ -12,6 +12,7 @@ from kybern.api.apps.v1 import (
 )
 from kybern.api.core import pods as ask
 from kybern.api.core.v1 import Pod
+from kybern.client.transport import Unreachable
 from kybern.lib.clock import run_virtual
 
 BOTH = ("deployment", "replicaset")
@@ -129,6 +130,32 @@ def test_scaling_up_and_down():
             assert ("ScalingReplicaSet", f"Scaled up replica set {name} from 3 to 10") in events
             assert ("ScalingReplicaSet", f"Scaled down replica set {name} from 10 to 1") in events
             await it.quiet()
+
+    run_virtual(main())
+
+
+def test_a_deletion_without_an_answer_costs_no_other_pod(monkeypatch):
+    async def main():
+        async with cluster(*BOTH) as it:
+            await it.client.create(deployment(replicas=3))
+            await it.settle()
+            controller = it.host.running["replicaset-controller"]
+            delete, lost = controller._client.delete, []
+
+            async def unanswered(*args, **more):
+                await delete(*args, **more)
+                if not lost:
+                    lost.append(args[1])
+                    raise Unreachable("the answer was lost")
+
+            monkeypatch.setattr(controller._client, "delete", unanswered)
+            it.writes.clear()
+            await it.client.patch(Deployment, "web", "default", {"spec": {"replicas": 1}})
+            await it.settle()
+            assert lost
+            assert len({path for method, path in it.writes if method == "DELETE"}) == 2
+            assert len(await it.pods()) == 1
+            assert controller._unsure == {}
 
     run_virtual(main())
 

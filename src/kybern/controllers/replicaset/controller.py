@@ -17,6 +17,7 @@ from kybern.api import codec, errors, selectors
 from kybern.api.apps.v1 import ReplicaSet, ReplicaSetStatus
 from kybern.api.core import pods as ask
 from kybern.api.core.v1 import Pod
+from kybern.client.transport import Unreachable
 from kybern.controllers.replicaset.plan import Failure, Plan, changed, new_pod, plan, status
 from kybern.controllers.runtime.batches import FAILURES, namespace_is_terminating, slow_start
 from kybern.controllers.runtime.controller import Loop
@@ -70,6 +71,8 @@ class ReplicaSetController:
         self._pods = ctx.informers.of(Pod, indexers=INDEXERS)
         self._expected_pods: Expectations[Key] = Expectations(self._pods)
         self._expected_status: Expectations[Key] = Expectations(self._sets)
+        self._unsure: dict[Key, list[Pod]] = {}
+        """Pods that may be deleted: the server did not answer."""
         self._loop: Loop[Key] = Loop(
             variety.name,
             self.reconcile,
@@ -93,9 +96,11 @@ class ReplicaSetController:
         if replica_set is None:
             self._expected_pods.forget(key)
             self._expected_status.forget(key)
+            self._unsure.pop(key, None)
             return DONE
         if not self._expected_status.satisfied(key):
             return CAUGHT_UP
+        await self._make_sure(key)  # before the cache is read: that must not be older
         selector = self._variety.selector(replica_set)
         pods, written = await claim(self._client, replica_set, selector, self._pods)
         for pod in written:
@@ -161,12 +166,30 @@ class ReplicaSetController:
         except (errors.NotFound, errors.Conflict):
             pass  # gone before we came, or another pod by now
         except FAILURES as error:
+            if isinstance(error, Unreachable):
+                self._unsure.setdefault(key, []).append(pod)
             told = f"Error deleting: {error}"
             self._recorder.event(replica_set, "Warning", "FailedDelete", told)
             raise
         else:
             self._recorder.event(replica_set, "Normal", "SuccessfulDelete", f"Deleted pod: {name}")
         self._expected_pods.deleted(key, pod)
+
+    async def _make_sure(self, key: Key) -> None:
+        """Ask whether pods are deleted: a cache that lags would have others deleted in their place.
+
+        Raises:
+            ApiError, Unreachable: there is still no answer.
+        """
+        while unsure := self._unsure.get(key):
+            pod = unsure[-1]
+            # Upstream's policy lets this account list pods, not get one.
+            by_name = f"metadata.name={pod.metadata.name}"
+            found, _ = await self._client.list(Pod, key.namespace, field_selector=by_name)
+            if not found or _is_leaving(found[0], pod):
+                self._expected_pods.deleted(key, pod)
+            unsure.pop()
+        self._unsure.pop(key, None)
 
     async def _report(
         self, key: Key, replica_set: Any, pods: list[Pod], failure: Failure | None
@@ -178,3 +201,7 @@ class ReplicaSetController:
             mine.status = wanted
             self._expected_status.wrote(key, await self._client.update_status(mine))
         return found.check_after
+
+
+def _is_leaving(found: Pod, pod: Pod) -> bool:
+    return found.metadata.uid != pod.metadata.uid or found.metadata.deletionTimestamp is not None
