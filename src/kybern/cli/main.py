@@ -62,7 +62,8 @@ def up(
     data_dir: DataDir = None,
     port: Annotated[int | None, typer.Option(help="Port of the API server.  [6443]")] = None,
     store: Annotated[
-        str | None, typer.Option(help="sqlite (a file in DIR) or memory.  [sqlite]")
+        str | None,
+        typer.Option(help="sqlite (a file in DIR), etcd://HOST:PORT,… or memory.  [sqlite]"),
     ] = None,
     control_plane_only: Annotated[
         bool | None,

@@ -108,9 +108,7 @@ def _add_node_flags(parser: flags.Parser) -> None:
 
 
 def _add_network_flags(parser: flags.Parser) -> None:
-    parser.switch(
-        "--allocate-node-cidrs", "nodes get parts of the pods' network", default=False
-    )
+    parser.switch("--allocate-node-cidrs", "nodes get parts of the pods' network", default=False)
     parser.listing("--cluster-cidr", "network of all pods; one per family", flags.network)
     parser.listing("--service-cluster-ip-range", "no node gets these", flags.network)
     for name, text in (

@@ -14,10 +14,10 @@ from kybern.controllers.bootstrapsigner.controller import BootstrapSigner
 from kybern.controllers.clusterrole_aggregation.controller import (
     ClusterRoleAggregationController,
 )
+from kybern.controllers.cronjob.controller import CronJobController
 from kybern.controllers.csrapproving.controller import CsrApprovingController
 from kybern.controllers.csrcleaner.controller import CsrCleanerController
 from kybern.controllers.csrsigning.controller import CsrSigningController
-from kybern.controllers.cronjob.controller import CronJobController
 from kybern.controllers.daemonset.controller import DaemonSetController
 from kybern.controllers.deployment.controller import DeploymentController
 from kybern.controllers.disruption.controller import DisruptionController
