@@ -6,8 +6,8 @@ import pytest
 
 from kybern.cmd import apiserver, controller_manager, dns, kubelet, proxy, scheduler
 from kybern.cmd.process import Fatal
-from kybern.dns.forward import Server
 from kybern.dns.listen import Address as Listen
+from kybern.dns.upstreams import Server
 from kybern.lib import pki
 from kybern.store.kv.etcd.address import Address
 
@@ -126,7 +126,10 @@ def test_an_api_server_needs_little():
         (("--etcd-servers=http://a:1,https://b:1",), "either all members of etcd speak https"),
         (("--etcd-servers=http://a:1", f"--etcd-certfile={__file__}"), "go together"),
         (("--etcd-servers=http://a:1", f"--etcd-cafile={__file__}"), "are of no use"),
-        (("--store=memory", "--storage-media-type=application/yaml"), "not one of application/json"),
+        (
+            ("--store=memory", "--storage-media-type=application/yaml"),
+            "not one of application/json",
+        ),
         (("--store=memory", "--authorization-mode=AlwaysAllow"), "is not one of Node, RBAC"),
         (("--store=memory", "--authorization-mode=RBAC"), "can only be Node,RBAC"),
         (("--store=memory", "--enable-admission-plugins=Magic"), "'Magic' is not one of"),
