@@ -2,7 +2,8 @@
 
 In:   Nodes, each of which says at which port its DNS server listens.
 Out:  `kube-system/kube-dns` with the ClusterIP that every resolv.conf names, and an endpoint for
-      each node's server; pods ask that of their own node, and others while it is not there.
+      each node's server; pods ask that of their own node, and others while it is not there. The
+      servers' right to read `kube-system/kybern-dns`.
 By:   the node (`publish`) and the control plane (`Keeper`) of `kybern up`. Upstream's names and
       labels, so that tools find it.
 """
@@ -25,6 +26,7 @@ from kybern.api.discovery.v1 import (
 )
 from kybern.api.errors import AlreadyExists, NotFound
 from kybern.api.meta.v1 import ObjectMeta, OwnerReference
+from kybern.api.rbac.v1 import PolicyRule, Role, RoleBinding, RoleRef, Subject
 from kybern.controllers.runtime.controller import Loop
 
 if TYPE_CHECKING:
@@ -35,6 +37,13 @@ if TYPE_CHECKING:
     from kybern.lib.tasks import Tasks
 
 NAMESPACE, NAME = "kube-system", "kube-dns"
+CONFIG, CONFIG_ROLE = "kybern-dns", "kybern:dns-config"
+READERS = (
+    ("Group", "system:nodes"),
+    ("User", "system:kube-proxy"),  # the first node's DNS server is that user
+    ("User", "system:kube-dns"),
+)
+_RBAC = "rbac.authorization.k8s.io"
 PORTS = (("dns", "UDP"), ("dns-tcp", "TCP"))
 ANNOTATION = "kybern.io/dns-port"  # on a Node: where its DNS server listens
 
@@ -67,6 +76,9 @@ class Keeper:
 
     async def run(self) -> None:
         """Work for ever."""
+        for obj in rights():
+            with contextlib.suppress(AlreadyExists):
+                await self._client.create(obj)
         await self._loop.run()
 
     async def reconcile(self, name: str) -> Outcome:
@@ -100,6 +112,19 @@ class Keeper:
     def _changed(self, before: Node, node: Node) -> None:
         if _shown(before) != _shown(node):
             self._seen(node)
+
+
+def rights() -> tuple[Role, RoleBinding]:
+    """Return the role of those who read the servers' configuration, and who has it."""
+    metadata = ObjectMeta(name=CONFIG_ROLE, namespace=NAMESPACE)
+    read = PolicyRule(verbs=["get", "list", "watch"], apiGroups=[""], resources=["configmaps"])
+    read.resourceNames = [CONFIG]
+    binding = RoleBinding(
+        metadata=metadata,
+        roleRef=RoleRef(apiGroup=_RBAC, kind="Role", name=CONFIG_ROLE),
+        subjects=[Subject(kind=kind, apiGroup=_RBAC, name=name) for kind, name in READERS],
+    )
+    return Role(metadata=metadata, rules=[read]), binding
 
 
 def service(address: str) -> Service:

@@ -13,8 +13,8 @@ from typing import TYPE_CHECKING
 from kybern.cmd import flags
 from kybern.cmd.process import Fatal, run
 from kybern.dns.config import DnsConfig
-from kybern.dns.forward import Server
 from kybern.dns.listen import Address
+from kybern.dns.upstreams import Server
 
 if TYPE_CHECKING:
     from argparse import Namespace
@@ -43,6 +43,15 @@ def parse(words: list[str] | None = None) -> Namespace:
         default="/etc/resolv.conf",
     )
     parser.listing("--upstream", "or these servers: address or address:port", _server, "SERVERS")
+    parser.listing(
+        "--stub-domain", "a domain that other servers know", _stub, "DOMAIN=SERVER+SERVER"
+    )
+    option(
+        "--config-map",
+        "says more about upstream servers and stub domains; empty for none",
+        default="kube-system/kybern-dns",
+        metavar="NAMESPACE/NAME",
+    )
     option("--ttl", "seconds an answer may be kept", type=int, default=5)
     option(
         "--metrics-bind-address",
@@ -62,6 +71,11 @@ def _server(text: str) -> Server:
     return Server(flags.address(text))
 
 
+def _stub(text: str) -> tuple[str, tuple[str, ...]]:
+    domain, _, servers = text.partition("=")
+    return domain, tuple(servers.split("+")) if servers else ()
+
+
 def config_of(args: Namespace) -> DnsConfig:
     """Return the server's settings."""
     return DnsConfig(
@@ -70,6 +84,8 @@ def config_of(args: Namespace) -> DnsConfig:
         cluster_ips=flags.words(args.cluster_dns, ()),
         resolv_conf=args.resolv_conf,
         upstreams=tuple(args.upstream or ()),
+        stub_domains=tuple(args.stub_domain or ()),
+        config_map=args.config_map,
         ttl=args.ttl,
     )
 

@@ -109,7 +109,7 @@ def relay(query: wire.Query, foreign: Foreign, age: int, limit: int) -> bytes:
     )
 
 
-def unpack_answers(foreign: Foreign, question: bytes) -> list[bytes]:
+def unpack_answers(foreign: Foreign, question: bytes, age: int = 0) -> list[bytes]:
     """Return the answer records of another server's response, with every name written out."""
     message = bytes(12) + question + foreign.sections
     at, records = 12 + len(question), []
@@ -122,5 +122,5 @@ def unpack_answers(foreign: Foreign, question: bytes) -> list[bytes]:
         if rtype in (wire.CNAME, wire.PTR, wire.NS):
             rdata = wire.read_name(message, at)
         at += length
-        records.append(wire.record(owner, rtype, ttl, rdata))
+        records.append(wire.record(owner, rtype, max(0, ttl - age), rdata))
     return records

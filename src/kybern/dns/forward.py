@@ -4,17 +4,16 @@ In:   questions, in wire form.
 Out:  the answers of upstream servers; `NoUpstream` or `UpstreamFailed` when there is none.
 By:   resolve.
 
-Upstream servers come from a resolv.conf file, which is looked at again every few seconds while it
-is in use, or are given. Addresses this server itself answers on are left out, since asking oneself
-is a loop. The same question is asked upstream once at a time, however many clients wait for it.
-Answers are kept for a short while, positive and negative ones alike.
+Which servers there are for a name is said by `upstreams`. Addresses this server itself answers on
+are left out, since asking oneself is a loop; one that failed is asked last for a while. The same
+question is asked upstream once at a time, however many clients wait for it. Answers are kept for a
+short while, positive and negative ones alike.
 """
 
 from __future__ import annotations
 
 import asyncio
-import os
-from typing import TYPE_CHECKING, NamedTuple
+from typing import TYPE_CHECKING
 
 from kybern.dns import wire
 from kybern.dns.foreign import Foreign, parse_foreign
@@ -24,6 +23,7 @@ if TYPE_CHECKING:
     import random
     from collections.abc import Callable, Sequence
 
+    from kybern.dns.upstreams import Server
     from kybern.lib.clock import Clock
 
 log = logs.get("dns.forward")
@@ -31,7 +31,7 @@ log = logs.get("dns.forward")
 ATTEMPT = 2.0  # seconds one server gets before the next is asked
 OVERALL = 4.5  # clients commonly give up after five
 SOCKET_LIFE = 10.0  # a new source port every so often, so that it cannot be guessed for long
-RECHECK = 5.0  # how often resolv.conf may be looked at
+SHUNNED = 10.0  # after a failure others are asked first for so long
 
 
 class NoUpstream(Exception):
@@ -42,65 +42,12 @@ class UpstreamFailed(Exception):
     """No server gave a usable answer in time."""
 
 
-class Server(NamedTuple):
-    """Where an upstream server listens."""
-
-    host: str
-    port: int = 53
-
-
-def read_resolv_conf(text: str) -> tuple[Server, ...]:
-    """Return the servers a resolv.conf names, in its order; at most three, as libc does."""
-    found = []
-    for line in text.splitlines():
-        words = line.split()
-        if len(words) >= 2 and words[0] == "nameserver":
-            found.append(Server(words[1]))
-    return tuple(found[:3])
-
-
-class ResolvConf:
-    """The servers in a file, re-read when it changes. Calling it returns them."""
-
-    def __init__(self, path: str, clock: Clock) -> None:
-        self._path = path
-        self._clock = clock
-        self._servers: tuple[Server, ...] = ()
-        self._stamp: tuple[int, int] | None = None
-        self._checked = float("-inf")
-
-    def __call__(self) -> tuple[Server, ...]:
-        """Return the servers; a file that is missing or unreadable names none."""
-        now = self._clock.monotonic()
-        if now - self._checked >= RECHECK:
-            self._checked = now
-            self._reload()
-        return self._servers
-
-    def _reload(self) -> None:
-        try:
-            status = os.stat(self._path)
-            stamp = (status.st_mtime_ns, status.st_ino)
-            if stamp == self._stamp:
-                return
-            with open(self._path, encoding="ascii", errors="replace") as file:
-                servers = read_resolv_conf(file.read())
-        except OSError as error:
-            if self._stamp is not None or self._servers == ():
-                log.warning("resolv.conf is not readable", path=self._path, reason=str(error))
-            self._stamp = None
-            return
-        self._stamp = stamp
-        self._servers = servers
-        log.info("upstream servers", path=self._path, servers=[server.host for server in servers])
-
-
 class Forwarder:
     """Asks upstream servers, one question at a time per question, and remembers the answers."""
 
     def __init__(
         self,
-        servers: Callable[[], Sequence[Server]],
+        servers: Callable[[bytes], Sequence[Server]],
         clock: Clock,
         rng: random.Random,
         *,
@@ -111,7 +58,7 @@ class Forwarder:
         """Make a forwarder.
 
         Args:
-            servers: returns the upstream servers as of now.
+            servers: returns the servers to ask about a name, as of now.
             clock: measures the age of answers.
             rng: makes message ids; must not be predictable.
             own_addresses: where this server itself answers; never asked.
@@ -128,6 +75,7 @@ class Forwarder:
         self._asking: dict[bytes, asyncio.Future[Foreign]] = {}
         self._links: dict[Server, _Link] = {}
         self._looping: set[Server] = set()
+        self._failed: dict[Server, float] = {}
         self.asked = self.failed = self.hits = 0
 
     def cached(self, question: bytes) -> tuple[Foreign, int] | None:
@@ -153,7 +101,7 @@ class Forwarder:
         waiting = self._asking.get(question)
         if waiting is not None:
             return await asyncio.shield(waiting)
-        servers = self.upstreams()
+        servers = self.upstreams(question[:-4])
         if not servers:
             raise NoUpstream
         future: asyncio.Future[Foreign] = asyncio.get_running_loop().create_future()
@@ -175,21 +123,37 @@ class Forwarder:
         self._remember(question, foreign)
         return foreign
 
-    def upstreams(self) -> list[Server]:
-        """Return the servers that may be asked, best first."""
-        return [
+    def upstreams(self, name: bytes) -> list[Server]:
+        """Return the servers that may be asked about a name, best first."""
+        allowed = [
             server
-            for server in self._servers()
+            for server in self._servers(name)
             if server not in self._own and server not in self._looping
         ]
+        if self._failed and len(allowed) > 1:
+            since = self._clock.monotonic() - SHUNNED
+            allowed.sort(key=lambda server: self._failed.get(server, since) > since)
+        return allowed
 
-    async def find_loops(self, probe: Callable[[], bytes], seen: Callable[[bytes], bool]) -> None:
+    def forget(self) -> None:
+        """Forget every answer: they may have come from servers that are not asked any more."""
+        self._cache.clear()
+
+    async def find_loops(
+        self,
+        servers: Sequence[Server],
+        probe: Callable[[], bytes],
+        seen: Callable[[bytes], bool],
+    ) -> None:
         """Ask each server something only we would ask; leave out those that ask us back.
 
         A node whose resolv.conf leads, over whatever detour, to this server would otherwise
         multiply every unknown name until something breaks.
         """
-        for server in self.upstreams():
+        for server in servers:
+            if server in self._own:
+                continue
+            self._looping.discard(server)
             question = probe()
             try:
                 async with asyncio.timeout(ATTEMPT):
@@ -232,7 +196,9 @@ class Forwarder:
                     foreign = await _over_tcp(server, question, self._rng)
         except (TimeoutError, OSError, EOFError, wire.Malformed) as error:
             log.debug("upstream failed", server=server.host, reason=repr(error))
+            self._failed[server] = self._clock.monotonic()
             return None
+        self._failed.pop(server, None)
         return foreign
 
     def _link(self, server: Server) -> _Link:

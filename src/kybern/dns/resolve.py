@@ -22,6 +22,7 @@ from kybern.dns.wire import Answer, Query
 if TYPE_CHECKING:
     import random
 
+    from kybern.dns.foreign import Foreign
     from kybern.dns.forward import Forwarder
     from kybern.dns.zone import Zone
 
@@ -85,23 +86,16 @@ class Resolver:
 
     async def finish(self, query: Query, limit: int) -> bytes:
         """Answer a query that needs an upstream server."""
-        question = query.name + query.question[len(query.name) :]
-        alias: Answer | None = None
-        if self.zone.contains(query.name):
-            alias, target = self._follow(query)
-            question = target + query.question[len(query.name) :]
+        alias, question = self._asked(query)
         try:
             foreign = await self._forwarder.ask(question)
         except NoUpstream:
             return self._pack(query, alias or Answer(wire.REFUSED, authoritative=False), limit)
         except UpstreamFailed:
-            return self._pack(query, alias or Answer(wire.SERVFAIL, authoritative=False), limit)
-        if alias is not None:
-            records = unpack_answers(foreign, question)
-            merged = alias._replace(answers=(*alias.answers, *records))
-            return self._pack(query, merged, limit)
-        self.rcodes[foreign.rcode] += 1
-        return relay(query, foreign, 0, limit)
+            # Also for an alias: clients ask again, where an answer without an address is believed.
+            failed = alias or Answer(authoritative=False)
+            return self._pack(query, failed._replace(rcode=wire.SERVFAIL), limit)
+        return self._told(query, alias, foreign, 0, limit)
 
     def probe(self) -> bytes:
         """Make a question that nobody else asks, and remember it."""
@@ -135,7 +129,7 @@ class Resolver:
         if query.qtype not in (wire.CNAME, wire.ANY) and self.zone.cname(query.name):
             followed, target = self._follow(query)
             if not self.zone.contains(target):
-                return query
+                return self._foreign(query, limit)
             answer = followed
         packed = self._pack(query, answer, limit)
         if packets:
@@ -153,12 +147,26 @@ class Resolver:
         return None
 
     def _foreign(self, query: Query, limit: int) -> bytes | Query:
-        question = query.name + query.question[len(query.name) :]
+        alias, question = self._asked(query)
         remembered = self._forwarder.cached(question)
-        if remembered is None:
-            return query
-        self.rcodes[remembered[0].rcode] += 1
-        return relay(query, *remembered, limit)
+        return query if remembered is None else self._told(query, alias, *remembered, limit)
+
+    def _asked(self, query: Query) -> tuple[Answer | None, bytes]:
+        """Return what to ask upstream, and the aliases that lead there out of the zone."""
+        alias, target = self._follow(query) if self.zone.cname(query.name) else (None, query.name)
+        return alias, target + query.question[len(query.name) :]
+
+    def _told(
+        self, query: Query, alias: Answer | None, foreign: Foreign, age: int, limit: int
+    ) -> bytes:
+        """Pack what an upstream server said `age` seconds ago."""
+        if alias is None:
+            self.rcodes[foreign.rcode] += 1
+            return relay(query, foreign, age, limit)
+        question = self._asked(query)[1]
+        records = unpack_answers(foreign, question, age)
+        merged = alias._replace(rcode=foreign.rcode, answers=(*alias.answers, *records))
+        return self._pack(query, merged, limit)
 
     def _follow(self, query: Query) -> tuple[Answer, bytes]:
         """Follow aliases inside the zone; return what was found and the last name reached."""

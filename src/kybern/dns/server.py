@@ -1,6 +1,6 @@
 """The DNS server: sockets in front of the resolver, and the API's news behind it.
 
-In:   UDP and TCP queries; Services and EndpointSlices.
+In:   UDP and TCP queries; Services and EndpointSlices; a ConfigMap about upstream servers.
 Out:  responses; `ready` is set once every address is bound and the zone is complete.
 By:   cmd, alone or with the kubelet and the proxy of the same node.
 
@@ -14,17 +14,27 @@ import asyncio
 import random
 from typing import TYPE_CHECKING, Any, cast
 
-from kybern.api.core.v1 import Service
+from kybern.api.core.v1 import ConfigMap, Service
 from kybern.api.discovery.v1 import EndpointSlice
 from kybern.client.informer import Informers
 from kybern.dns import listen, metrics, records
-from kybern.dns.forward import Forwarder, ResolvConf, Server
+from kybern.dns.forward import Forwarder
 from kybern.dns.resolve import Resolver
+from kybern.dns.upstreams import (
+    Directions,
+    ResolvConf,
+    Server,
+    Upstreams,
+    read_config_map,
+    stub_domains,
+)
 from kybern.dns.zone import Zone
 from kybern.lib import logs
 from kybern.lib.tasks import Tasks
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping
+
     from kybern.client.informer import Informer, Registration
     from kybern.client.rest import Client
     from kybern.dns.config import DnsConfig
@@ -33,6 +43,7 @@ log = logs.get("dns")
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 BY_SERVICE = "dns/service"
+DIRECTED = 2.0  # seconds the configuration may take before we answer without it
 
 Key = tuple[str, str]
 
@@ -57,23 +68,26 @@ class DnsServer:
         self._shared = informers
         self._dirty: set[Key] = set()
         rng = random.SystemRandom()  # message ids must not be predictable
-        servers = (
+        self.upstreams = Upstreams(
             (lambda: config.upstreams)
             if config.upstreams
-            else ResolvConf(config.resolv_conf, client.clock)
+            else ResolvConf(config.resolv_conf, client.clock),
+            stub_domains(config.stub_domains),
         )
         own = (*config.listen, *(Server(address) for address in config.cluster_ips))
         self.zone = Zone(config.domain, ttl=config.ttl, server_addresses=config.cluster_ips)
         self.forwarder = Forwarder(
-            servers,
+            self.upstreams,
             client.clock,
             rng,
             own_addresses=frozenset(Server(*address) for address in own),
             keep=config.keep,
         )
         self.resolver = Resolver(self.zone, self.forwarder, rng)
+        self._redirected = asyncio.Event()
         self._services: Informer[Service]
         self._slices: Informer[EndpointSlice]
+        self._config_maps: Informer[ConfigMap] | None = None
 
     async def run(self) -> None:
         """Serve for ever; may be run again after it failed.
@@ -98,14 +112,29 @@ class DnsServer:
     async def _serve(self) -> None:
         await self._services.wait_synced()
         await self._slices.wait_synced()
+        await self._wait_directed()
         # Those which went while nobody was looking, between two runs.
         self._dirty |= cast("set[Key]", self.zone.services())
         self._refresh()
         self.resolver.ready = True
         self.ready.set()
         log.info("serving", addresses=[str(a) for a in self.addresses], names=len(self.zone))
-        await self.forwarder.find_loops(self.resolver.probe, self.resolver.probed)
-        await asyncio.get_running_loop().create_future()
+        while True:
+            self._redirected.clear()
+            await self.forwarder.find_loops(
+                self.upstreams.every(), self.resolver.probe, self.resolver.probed
+            )
+            await self._redirected.wait()
+
+    async def _wait_directed(self) -> None:
+        """Wait for what the ConfigMap says; not for ever: perhaps we may not read it."""
+        if self._config_maps is None:
+            return
+        try:
+            async with asyncio.timeout(DIRECTED):
+                await self._config_maps.wait_synced()
+        except TimeoutError:
+            log.warning("cannot read the configuration yet", config_map=self.config.config_map)
 
     def statistics(self) -> dict[str, int]:
         """Return what is known and what was asked."""
@@ -123,10 +152,38 @@ class DnsServer:
     def _follow(self, informers: Informers) -> list[Registration]:
         self._services = informers.of(Service)
         self._slices = informers.of(EndpointSlice, indexers={BY_SERVICE: _service_of})
-        return [
+        following = [
             self._services.on_change(self._service_changed),
             self._slices.on_change(self._slice_changed),
         ]
+        namespace, _, name = self.config.config_map.partition("/")
+        if name:
+            self._config_maps = informers.of(
+                ConfigMap, namespace=namespace, field_selector=f"metadata.name={name}"
+            )
+            following.append(
+                self._config_maps.on(
+                    add=lambda new: self._direct(new.data),
+                    update=lambda _, new: self._direct(new.data),
+                    delete=lambda _: self._direct({}),
+                )
+            )
+        return following
+
+    def _direct(self, data: Mapping[str, str] | None) -> None:
+        """Ask the upstream servers which the ConfigMap names."""
+        try:
+            directions: Directions = read_config_map(data)
+        except ValueError as error:
+            log.error(
+                "the configuration cannot be followed, keeping the one before",
+                config_map=self.config.config_map, reason=str(error),
+            )  # fmt: skip
+            return
+        if self.upstreams.learn(directions):
+            self.forwarder.forget()
+            self._redirected.set()
+            log.info("upstream servers", servers=[each.host for each in self.upstreams.every()])
 
     def _service_changed(self, service: Service) -> None:
         self._mark((service.metadata.namespace or "", service.metadata.name or ""))

@@ -7,6 +7,7 @@ from tests.unit.controllers.cluster import cluster
 from kybern.api.core.v1 import Node, NodeAddress, NodeCondition, NodeStatus, Service
 from kybern.api.discovery.v1 import EndpointSlice
 from kybern.api.meta.v1 import ObjectMeta
+from kybern.api.rbac.v1 import Role
 from kybern.cluster.settings import Settings
 from kybern.cmd import cluster_dns
 from kybern.lib.clock import run_virtual
@@ -72,6 +73,8 @@ def test_nodes_that_come_move_and_go_are_followed():
         assert await addresses() == wanted
         found = await client.get(Service, "kube-dns", "kube-system")
         assert found.spec.clusterIP == "10.96.0.10"
+        role = await client.get(Role, "kybern:dns-config", "kube-system")
+        assert role.rules[0].resourceNames == ["kybern-dns"]
         body = {"status": {"addresses": [{"type": "InternalIP", "address": "10.9.9.9"}]}}
         await client.patch(Node, "one", "", body, subresource="status")
         await client.delete(Node, "two")

@@ -253,11 +253,16 @@ def test_the_flags_of_a_proxy(refused):
 def test_the_flags_of_a_dns_server(refused):
     args = dns.parse(
         ["--bind-address=127.0.0.1,::1", "--port=5353", "--cluster-dns=10.96.0.10",
-         "--upstream=9.9.9.9,[::1]:54", "--ttl=10"]
+         "--upstream=9.9.9.9,[::1]:54", "--ttl=10", "--stub-domain=acme.local=10.0.0.1+10.0.0.2:54",
+         "--config-map=a/b"]
     )  # fmt: skip
     config = dns.config_of(args)
     assert config.listen == (Listen("127.0.0.1", 5353), Listen("::1", 5353))
     assert config.upstreams == (Server("9.9.9.9", 53), Server("::1", 54))
     assert (config.ttl, config.cluster_ips) == (10, ("10.96.0.10",))
+    assert config.stub_domains == (("acme.local", ("10.0.0.1", "10.0.0.2:54")),)
+    assert config.config_map == "a/b"
+    assert "'corp' has no servers" in refused(dns, "--stub-domain=corp")
+    assert "config_map is not namespace/name" in refused(dns, "--config-map=a")
     assert "domain is not a DNS name" in refused(dns, "--cluster-domain=a..b")
     assert dns.config_of(dns.parse([])).listen == (Listen("127.0.0.1", 53),)

@@ -11,14 +11,8 @@ import pytest
 
 from kybern.dns import forward, wire
 from kybern.dns.foreign import Foreign
-from kybern.dns.forward import (
-    Forwarder,
-    NoUpstream,
-    ResolvConf,
-    Server,
-    UpstreamFailed,
-    read_resolv_conf,
-)
+from kybern.dns.forward import Forwarder, NoUpstream, UpstreamFailed
+from kybern.dns.upstreams import Server
 from kybern.lib.clock import SYSTEM
 
 QUESTION = wire.encode_name("example.org") + b"\0\1\0\1"
@@ -77,7 +71,7 @@ async def serving(*players):
         server = await asyncio.start_server(player.tcp, "127.0.0.1", port)
         opened += [transport, server]
         servers.append(Server("127.0.0.1", port))
-    forwarder = Forwarder(lambda: servers, SYSTEM, random.Random(1))
+    forwarder = Forwarder(lambda name: servers, SYSTEM, random.Random(1))
     try:
         yield forwarder
     finally:
@@ -104,6 +98,20 @@ def test_the_next_server_is_asked_when_one_is_silent_or_refuses(live):
     assert live(asked(Played(rcode=5), Played(last=2))).rcode == 0
     assert live(asked(Played(rcode=5), Played(mute=True))).rcode == 5
     assert live(asked(Played(rcode=3), Played())).rcode == wire.NXDOMAIN
+
+
+def test_a_server_that_failed_is_asked_last_for_a_while(live):
+    async def main():
+        silent, good = Played(mute=True, ttl=0), Played(ttl=0)
+        async with serving(silent, good) as forwarder:
+            for _ in range(3):
+                await forwarder.ask(QUESTION)
+            assert (len(silent.seen), len(good.seen)) == (1, 3)
+            forwarder._failed = dict.fromkeys(forwarder._failed, float("-inf"))
+            await forwarder.ask(QUESTION)
+            return silent
+
+    assert len(live(main()).seen) == 2
 
 
 def test_nobody_answers(live):
@@ -161,7 +169,7 @@ def test_answers_are_remembered_for_a_while():
             return self.now
 
     clock = Clock()
-    forwarder = Forwarder(list, clock, random.Random(1), keep=30, capacity=2)
+    forwarder = Forwarder(lambda name: (), clock, random.Random(1), keep=30, capacity=2)
     foreign = Foreign(0, False, b"", (1, 0, 0), (), 60)
     forwarder._remember(QUESTION, foreign)
     clock.now = 29.9
@@ -178,7 +186,7 @@ def test_answers_are_remembered_for_a_while():
 
 def test_our_own_addresses_are_never_asked(live):
     forwarder = Forwarder(
-        lambda: (Server("10.96.0.10"),),
+        lambda name: (Server("10.96.0.10"),),
         SYSTEM,
         random.Random(1),
         own_addresses=frozenset((Server("10.96.0.10"),)),
@@ -190,35 +198,10 @@ def test_our_own_addresses_are_never_asked(live):
 def test_a_server_that_leads_back_to_us_is_left_out(live):
     async def main():
         async with serving(Played(rcode=3), Played(rcode=3)) as forwarder:
-            before = forwarder.upstreams()
+            before = forwarder.upstreams(b"")
             verdicts = iter([True, False])
-            await forwarder.find_loops(lambda: QUESTION, lambda question: next(verdicts))
-            return before, forwarder.upstreams()
+            await forwarder.find_loops(before, lambda: QUESTION, lambda question: next(verdicts))
+            return before, forwarder.upstreams(b"")
 
     before, after = live(main())
     assert after == before[1:]
-
-
-def test_resolv_conf(tmp_path):
-    assert read_resolv_conf(
-        "# a comment\nsearch a b\nnameserver 10.0.0.1\nnameserver\n nameserver fe80::1%eth0 # x\n"
-        "nameserver 10.0.0.2\nnameserver 10.0.0.3\n"
-    ) == (Server("10.0.0.1"), Server("fe80::1%eth0"), Server("10.0.0.2"))
-
-    class Clock:
-        now = 0.0
-
-        def monotonic(self):
-            return self.now
-
-    clock = Clock()
-    path = tmp_path / "resolv.conf"
-    servers = ResolvConf(str(path), clock)
-    assert servers() == ()
-    path.write_text("nameserver 10.0.0.1\n")
-    assert servers() == ()
-    clock.now = 5
-    assert servers() == (Server("10.0.0.1"),)
-    path.unlink()
-    clock.now = 10
-    assert servers() == (Server("10.0.0.1"),)

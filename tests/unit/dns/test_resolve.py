@@ -9,7 +9,7 @@ import struct
 import pytest
 
 from kybern.dns import wire
-from kybern.dns.foreign import parse_foreign
+from kybern.dns.foreign import Foreign, parse_foreign
 from kybern.dns.forward import Forwarder, NoUpstream, UpstreamFailed
 from kybern.dns.records import Records
 from kybern.dns.resolve import Resolver
@@ -36,6 +36,9 @@ RECORDS = Records(
         name("dead.shop.svc.cluster.local"): {wire.CNAME: (name("no.shop.svc.cluster.local"),)},
     }
 )
+
+
+EXAMPLE = name("example.org") + b"\0\1\0\1"
 
 
 class Upstream:
@@ -154,12 +157,33 @@ def test_an_alias_out_of_the_zone_is_resolved_upstream():
     assert read(direct)[3] == [("ext.shop.svc.cluster.local", wire.CNAME, name("example.org"))]
 
 
-@pytest.mark.parametrize("failure", [NoUpstream(), UpstreamFailed()])
-def test_an_alias_is_still_told_when_its_target_cannot_be_found(failure):
+@pytest.mark.parametrize(
+    ("failure", "code"), [(NoUpstream(), wire.NOERROR), (UpstreamFailed(), wire.SERVFAIL)]
+)
+def test_an_alias_is_still_told_when_its_target_cannot_be_found(failure, code):
     resolver = a_resolver(Upstream(failure))
     query = resolver.answer_datagram(ask("ext.shop.svc.cluster.local"))
-    _, code, _, records = read(finished(resolver, query))
-    assert (code, len(records)) == (wire.NOERROR, 1)
+    _, found, _, records = read(finished(resolver, query))
+    assert (found, len(records)) == (code, 1)
+
+
+def test_the_target_of_an_alias_is_remembered_and_grows_older():
+    resolver = a_resolver(remembering := Upstream())
+    foreign = asyncio.run(remembering.ask(EXAMPLE))
+    remembering.cached = lambda question: (foreign, 7) if question == EXAMPLE else None
+    packed = resolver.answer_datagram(ask("ext.shop.svc.cluster.local"))
+    assert read(packed)[3][1] == ("example.org", wire.A, ip("192.0.2.1"))
+    assert packed[-10:-6] == (60 - 7).to_bytes(4, "big")
+
+
+def test_that_the_target_of_an_alias_does_not_exist_is_told():
+    upstream = Upstream()
+    denied = Foreign(wire.NXDOMAIN, False, b"", (0, 0, 0), (), 5)
+    upstream.cached = lambda question: (denied, 0)
+    packed = a_resolver(upstream).answer_datagram(ask("ext.shop.svc.cluster.local"))
+    assert read(packed)[1::2] == (
+        wire.NXDOMAIN, [("ext.shop.svc.cluster.local", wire.CNAME, name("example.org"))]
+    )  # fmt: skip
 
 
 def test_what_is_not_ours_is_asked_upstream():
@@ -244,6 +268,8 @@ def test_a_probe_that_comes_back_is_recognised():
 
 def test_with_a_real_forwarder_and_no_servers():
     zone = Zone("cluster.local", ttl=5)
-    resolver = Resolver(zone, Forwarder(list, SYSTEM, random.Random(1)), random.Random(1))
+    resolver = Resolver(
+        zone, Forwarder(lambda name: (), SYSTEM, random.Random(1)), random.Random(1)
+    )
     query = resolver.answer_datagram(ask("example.org"))
     assert read(finished(resolver, query))[1] == wire.REFUSED

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
 import socket
 import struct
 from contextlib import asynccontextmanager
 
 import pytest
 
-from kybern.api.core.v1 import Namespace, Service, ServicePort, ServiceSpec
+from kybern.api.core.v1 import ConfigMap, Namespace, Service, ServicePort, ServiceSpec
 from kybern.api.discovery.v1 import Endpoint, EndpointPort, EndpointSlice
 from kybern.api.meta.v1 import ObjectMeta
 from kybern.apiserver.app import ApiServer
@@ -19,9 +20,9 @@ from kybern.client.rest import Client
 from kybern.client.transport import MASTER
 from kybern.dns import wire
 from kybern.dns.config import DnsConfig
-from kybern.dns.forward import Server
 from kybern.dns.listen import Address
 from kybern.dns.server import DnsServer
+from kybern.dns.upstreams import Server
 from kybern.lib.clock import SYSTEM
 from kybern.lib.metrics import REGISTRY
 from kybern.store.kv.memory import MemoryEngine
@@ -198,6 +199,47 @@ def test_too_many_waiting_are_refused(live):
             assert addresses(await asker.answers.get())[0] == wire.REFUSED
             transport.close()
         silent.close()
+
+    live(story())
+
+
+class Fixed(asyncio.DatagramProtocol):
+    """An upstream server that has one answer to everything."""
+
+    def connection_made(self, transport):
+        self.transport = transport
+
+    def datagram_received(self, data, addr):
+        end = wire.skip_plain_name(data, 12) + 4
+        found = wire.record(wire.POINTER_TO_QUESTION, wire.A, 60, bytes((192, 0, 2, 9)))
+        header = data[:2] + struct.pack("!HHHHH", wire.QR, 1, 1, 0, 0)
+        self.transport.sendto(header + data[12:end] + found, addr)
+
+
+def test_upstream_servers_of_the_config_map(live):
+    async def story():
+        loop = asyncio.get_running_loop()
+        played, _ = await loop.create_datagram_endpoint(Fixed, local_addr=("127.0.0.1", 0))
+        there = "{}:{}".format(*played.get_extra_info("sockname"))
+        async with a_server() as (server, client):
+
+            async def look():
+                return addresses(await ask(server.addresses[0], "www.acme.local"))
+
+            assert (await look())[0] == wire.REFUSED
+            await client.create(Namespace(metadata=ObjectMeta(name="kube-system")))
+            where = ("kybern-dns", "kube-system")
+            meta = ObjectMeta(name=where[0], namespace=where[1])
+            stubs = {"stubDomains": json.dumps({"acme.local": [there]})}
+            await client.create(ConfigMap(metadata=meta, data=stubs))
+            await eventually(look, (0, ["192.0.2.9"]))
+            # what cannot be followed changes nothing
+            await client.patch(ConfigMap, *where, {"data": {"stubDomains": "{"}})
+            await client.patch(ConfigMap, *where, {"data": {"upstreamNameservers": "[1]"}})
+            assert await look() == (0, ["192.0.2.9"])
+            await client.delete(ConfigMap, *where)
+            await eventually(look, (wire.REFUSED, []))
+        played.close()
 
     live(story())
 
