@@ -109,7 +109,9 @@ class Rules:
         for cipher in ciphers:
             if cipher is not IDENTITY and data.startswith(cipher.prefix):
                 try:
-                    return cipher.open(data[len(cipher.prefix) :], key), cipher
+                    opened = cipher.open(data[len(cipher.prefix) :], key)
+                    # Upstream's JSON ends with a newline, which is no part of the object.
+                    return opened.removesuffix(b"\n"), cipher
                 except CannotOpen as error:
                     problems.append(str(error))
         if len(set(problems)) > 1:

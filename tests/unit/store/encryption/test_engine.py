@@ -220,3 +220,8 @@ def test_the_file_is_followed(tmp_path):
             await task
 
     run_virtual(story())
+
+
+def test_what_upstream_wrote_ends_with_a_newline_that_is_no_part_of_it():
+    sealed = NEW.prefix + NEW.seal(value(NEEDLE) + b"\n", AT)
+    assert rules(NEW).open(AT, sealed) == (value(NEEDLE), NEW)
