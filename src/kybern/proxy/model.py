@@ -4,29 +4,24 @@ In:   Service and EndpointSlice objects, as they come and go.
 Out:  for one Service: its Frontends, each an address and port with the endpoints behind it.
 By:   sync.py. Pure, and no I/O; objects are read, never kept or changed.
 
-Which endpoints get traffic is KEP-1669's rule: the ready ones; while there are none, those that
-still serve although they are terminating.
+Which endpoints get traffic is decided in endpoints.py.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
+from kybern.api.core.services import affinity_seconds, has_session_affinity
+from kybern.proxy.endpoints import Backend, Target, choose
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kybern.api.core.v1 import Service, ServicePort
-    from kybern.api.discovery.v1 import Endpoint, EndpointSlice
+    from kybern.api.discovery.v1 import EndpointSlice
 
 SERVICE_LABEL = "kubernetes.io/service-name"
 PROXY_LABEL = "service.kubernetes.io/service-proxy-name"
-
-
-class Target(NamedTuple):
-    """Where a connection may go."""
-
-    ip: str
-    port: int
 
 
 class Frontend(NamedTuple):
@@ -39,11 +34,14 @@ class Frontend(NamedTuple):
         port: port of the ClusterIP.
         node_port: port on every node; 0 for none.
         cluster_ips: addresses inside the cluster.
-        external_ips: addresses from outside: external and load balancer addresses.
+        external_ips: addresses from outside that the Service names.
         targets: endpoints for traffic from anywhere, sorted.
         local_targets: those on this node, sorted.
         internal_local: traffic to ClusterIPs stays on the node.
         external_local: traffic from outside stays on the node and keeps its source.
+        balancer_ips: addresses that a load balancer hands through to nodes.
+        sources: networks which may use those; everybody when there are none.
+        affinity: seconds for which a client keeps its endpoint; 0 for not at all.
     """
 
     service: str
@@ -57,6 +55,9 @@ class Frontend(NamedTuple):
     local_targets: tuple[Target, ...]
     internal_local: bool
     external_local: bool
+    balancer_ips: tuple[str, ...] = ()
+    sources: tuple[str, ...] = ()
+    affinity: int = 0
 
     @property
     def internal_targets(self) -> tuple[Target, ...]:
@@ -69,17 +70,11 @@ class Frontend(NamedTuple):
         return self.local_targets if self.external_local else self.targets
 
 
-class _Backend(NamedTuple):
-    target: Target
-    ready: bool
-    serving: bool
-    local: bool
-
-
 class Model:
     """All Services and EndpointSlices of IPv4 that this node has heard of."""
 
     def __init__(self, node_name: str) -> None:
+        self.zone = ""
         self._node = node_name
         self._services: dict[str, Service] = {}
         self._slices: dict[str, dict[str, EndpointSlice]] = {}
@@ -130,7 +125,8 @@ class Model:
         self, key: str, service: Service, port: ServicePort, cluster_ips: tuple[str, ...]
     ) -> Frontend:
         spec = service.spec
-        backends = list(self._backends(key, port.name or ""))
+        backends = list(self._backends(key, port))
+        anywhere, here = choose(backends, self._node, self.zone)
         return Frontend(
             service=key,
             port_name=port.name or "",
@@ -138,38 +134,26 @@ class Model:
             port=port.port,
             node_port=port.nodePort or 0,
             cluster_ips=cluster_ips,
-            external_ips=tuple(_external_ips(service)),
-            targets=_choose(backends),
-            local_targets=_choose([b for b in backends if b.local]),
+            external_ips=tuple(ip for ip in spec.externalIPs or () if _is_ipv4(ip)),
+            targets=anywhere,
+            local_targets=here,
             internal_local=spec.internalTrafficPolicy == "Local",
             external_local=spec.externalTrafficPolicy == "Local",
+            balancer_ips=tuple(_balancer_ips(service)),
+            sources=tuple(s.strip() for s in spec.loadBalancerSourceRanges or () if _is_ipv4(s)),
+            affinity=affinity_seconds(service) if has_session_affinity(service) else 0,
         )
 
-    def _backends(self, key: str, port_name: str) -> Iterable[_Backend]:
+    def _backends(self, key: str, port: ServicePort) -> Iterable[Backend]:
+        name, protocol = port.name or "", port.protocol or "TCP"
         for piece in self._slices.get(key, {}).values():
-            number = next((p.port for p in piece.ports or () if (p.name or "") == port_name), None)
-            if number is None:
-                continue
-            for endpoint in piece.endpoints or ():
-                if endpoint.addresses:
-                    target = Target(endpoint.addresses[0], number)
-                    ready, serving = _conditions(endpoint)
-                    yield _Backend(target, ready, serving, endpoint.nodeName == self._node)
-
-
-def _choose(backends: list[_Backend]) -> tuple[Target, ...]:
-    chosen = {b.target for b in backends if b.ready} or {b.target for b in backends if b.serving}
-    return tuple(sorted(chosen))
-
-
-def _conditions(endpoint: Endpoint) -> tuple[bool, bool]:
-    """Return (ready, serving); a condition that is not told means yes."""
-    conditions = endpoint.conditions
-    if conditions is None:
-        return True, True
-    ready = conditions.ready is not False and not conditions.terminating
-    serving = conditions.ready if conditions.serving is None else conditions.serving
-    return ready, serving is not False
+            for each in piece.ports or ():
+                if (each.name or "") == name and (each.protocol or "TCP") == protocol and each.port:
+                    yield from (
+                        Backend.of(endpoint, each.port, self._node)
+                        for endpoint in piece.endpoints or ()
+                        if endpoint.addresses
+                    )
 
 
 def _owner(piece: EndpointSlice) -> str | None:
@@ -184,8 +168,8 @@ def _is_ours(service: Service) -> bool:
     return PROXY_LABEL not in (service.metadata.labels or {})
 
 
-def _external_ips(service: Service) -> Iterable[str]:
-    yield from (ip for ip in service.spec.externalIPs or () if _is_ipv4(ip))
+def _balancer_ips(service: Service) -> Iterable[str]:
+    """Return addresses that arrive here as they are; mode `Proxy` comes to a node port."""
     balancer = service.status.loadBalancer
     for ingress in (balancer.ingress or ()) if balancer else ():
         if ingress.ip and _is_ipv4(ingress.ip) and ingress.ipMode != "Proxy":

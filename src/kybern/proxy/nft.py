@@ -1,6 +1,6 @@
 """Hand transactions to nftables.
 
-In:   commands in the JSON of libnftables (libnftables-json(5)).
+In:   scripts of nft(8).
 Out:  applied as a whole, or NftError with what the kernel said and nothing changed.
 By:   sync.py, and the clean-up of `kybern down`.
 """
@@ -11,9 +11,7 @@ import asyncio
 import contextlib
 import os
 import shutil
-from typing import TYPE_CHECKING, Any
-
-import msgspec
+from typing import TYPE_CHECKING
 
 from kybern.lib import logs
 
@@ -22,6 +20,7 @@ if TYPE_CHECKING:
 
 log = logs.get("proxy")
 
+LINE = 200  # characters
 SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
 
 
@@ -45,14 +44,15 @@ def program(name: str = "nft") -> str:
     return path
 
 
-async def apply(commands: list[dict[str, Any]]) -> None:
+async def apply(script: str) -> None:
     """Apply one transaction."""
-    if not commands:
+    if not script:
         return
-    text = msgspec.json.encode({"nftables": commands})
-    code, output = await _run([program(), "-j", "-f", "-"], text)
+    code, output = await _run([program(), "-f", "-"], script.encode())
     if code:
-        raise NftError(output.strip() or f"nft ended with exit code {code}")
+        # it repeats the line, which may name thousands of elements
+        said = "\n".join(line[:LINE] for line in output.strip().splitlines())
+        raise NftError(said or f"nft ended with exit code {code}")
 
 
 async def table_exists(table: str, family: str) -> bool:

@@ -1,316 +1,209 @@
-"""What Services become in the kernel: maps, and one chain per port.
+"""What one Service becomes in the kernel: elements of maps, and for some of them chains.
 
-In:   Frontends (what should be), and the Rendered ones that are in the kernel.
-Out:  one transaction: a list of commands in the JSON of libnftables.
+In:   Frontends, as they should be.
+Out:  Rendered: plain text of nftables by name, which kernel.py compares with what is there.
 By:   sync.py. Pure.
 
-    prerouting, output ─► services ─┬─ ip . proto . port  in cluster_ips  ─► svc-… (dnat, by lot)
-                                    ├─ ip . proto . port  in external_ips ─► ext-… (mark) ─► svc-…
-                                    └─ local, proto . port in node_ports  ─► ext-… (mark) ─► svc-…
-    postrouting ─► masquerade what is marked, and what a pod sends to itself through a Service
-    input, forward, output ─► ip . proto . port in no_endpoints ─► reject
+An ordinary Service is elements only (base.py has the chains they lead to). Chains of its own has
+one that keeps clients with their endpoint (session affinity), one that keeps traffic from outside
+on the node, one that lets only some clients in. Source of the shape: upstream's
+pkg/proxy/nftables/README.md.
 
-A lookup costs the same for ten Services and for ten thousand. A change of endpoints replaces the
-one rule of one chain. Source of the shape: upstream's pkg/proxy/nftables/README.md.
+    svc-…  any endpoint        loc-…  the endpoints of this node     ep-…  one endpoint
+    ext-…  from outside: pods and the node itself reach any endpoint, others those of this node
+    fw-…   drops whom loadBalancerSourceRanges does not name
 """
 
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, NamedTuple
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from kybern.proxy.model import Frontend, Target
+    from kybern.proxy.endpoints import Target
+    from kybern.proxy.model import Frontend
 
-Command = dict[str, Any]
-Key = tuple[str | int, ...]
-
-FAMILY = "ip"
-MARK = 0x4000  # as upstream: bit 14 says "masquerade this packet"
+REJECT = "goto refuse"
+DROP = "drop"
 
 
 class Rendered(NamedTuple):
     """One Service as it stands in the kernel.
 
     Attributes:
-        chains: name → rules, each a list of statements.
-        elements: map or set name → key → value (None in sets).
+        chains: name → rules.
+        elements: map or set name → key → value ("" in sets).
+        sets: names of the sets that remember clients.
+        counts: how many endpoints there are where one is picked by lot.
     """
 
-    chains: dict[str, list[list[Command]]]
-    elements: dict[str, dict[Key, Command | None]]
+    chains: dict[str, tuple[str, ...]]
+    elements: dict[str, dict[str, str]]
+    sets: frozenset[str]
+    counts: frozenset[int]
 
 
-EMPTY = Rendered({}, {})
+EMPTY = Rendered({}, {}, frozenset(), frozenset())
 
 
-def base(table: str, cluster_cidr: str, service_cidr: str) -> list[Command]:
-    """Return the commands that make our table from nothing, whatever is there."""
-    add = [{"table": {"family": FAMILY, "name": table}}]
-    address = ["ipv4_addr", "inet_proto", "inet_service"]
-    for name, key in (
-        ("cluster_ips", address), ("external_ips", address), ("no_endpoints", address),
-        ("node_ports", address[1:]), ("no_endpoint_node_ports", address[1:]),
-    ):  # fmt: skip
-        add.append({"map": _in(table) | {"name": name, "type": key, "map": "verdict"}})
-    add.append({"set": _in(table) | {"name": "hairpin", "type": ["ipv4_addr", "ipv4_addr"]}})
-    for name in ("services", "reject", "mark"):
-        add.append(_chain(table, name))
-    for name, kind, hook, priority in (
-        ("nat-prerouting", "nat", "prerouting", -100), ("nat-output", "nat", "output", -100),
-        ("nat-postrouting", "nat", "postrouting", 100),
-        ("filter-input", "filter", "input", -110), ("filter-forward", "filter", "forward", -110),
-        ("filter-output", "filter", "output", -110),
-    ):  # fmt: skip
-        add.append(_chain(table, name, type=kind, hook=hook, prio=priority, policy="accept"))
-    for chain, rules in _base_rules(cluster_cidr, service_cidr).items():
-        add += [_rule(table, chain, rule) for rule in rules]
-    # adding before deleting makes the deletion succeed when there was no table
-    fresh = [{"add": add[0]}, {"delete": {"table": {"family": FAMILY, "name": table}}}]
-    return fresh + [{"add": command} for command in add]
-
-
-def remove(table: str) -> list[Command]:
-    """Return the commands that leave nothing of ours."""
-    name = {"table": {"family": FAMILY, "name": table}}
-    return [{"add": name}, {"delete": name}]
-
-
-def _base_rules(cluster_cidr: str, service_cidr: str) -> dict[str, list[list[Command]]]:
-    vmap = [{"vmap": {"key": _ADDRESS, "data": "@cluster_ips"}}]
-    from_outside = [
-        _match(_payload("ip", "daddr"), _prefix(service_cidr)),
-        _match(_payload("ip", "saddr"), _prefix(cluster_cidr), "!="),
-        {"jump": {"target": "mark"}},
-    ]
-    to_this_node = [
-        _match({"fib": {"result": "type", "flags": ["daddr"]}}, "local"),
-        _match(_payload("ip", "daddr"), _prefix("127.0.0.0/8"), "!="),
-    ]
-    reject = [
-        [_match({"meta": {"key": "l4proto"}}, "tcp"), {"reject": {"type": "tcp reset"}}],
-        [{"reject": {"type": "icmp", "expr": "port-unreachable"}}],
-    ]
-    nothing_there = [{"vmap": {"key": _ADDRESS, "data": "@no_endpoints"}}]
-    return {
-        "mark": [[{"mangle": {"key": _META_MARK, "value": {"|": [_META_MARK, MARK]}}}]],
-        "services": [
-            from_outside,
-            vmap,
-            [{"vmap": {"key": _ADDRESS, "data": "@external_ips"}}],
-            [*to_this_node, {"vmap": {"key": _PORT, "data": "@node_ports"}}],
-        ],
-        "nat-prerouting": [[{"jump": {"target": "services"}}]],
-        "nat-output": [[{"jump": {"target": "services"}}]],
-        "nat-postrouting": [
-            [
-                _match({"&": [_META_MARK, MARK]}, MARK),
-                {"mangle": {"key": _META_MARK, "value": {"^": [_META_MARK, MARK]}}},
-                {"masquerade": {"flags": "fully-random"}},
-            ],
-            [
-                _match({"concat": [_payload("ip", "saddr"), _payload("ip", "daddr")]}, "@hairpin"),
-                {"masquerade": None},
-            ],
-        ],
-        "reject": reject,
-        "filter-input": [
-            [
-                *to_this_node,
-                {"vmap": {"key": _PORT, "data": "@no_endpoint_node_ports"}},
-            ],
-            nothing_there,
-        ],
-        "filter-forward": [nothing_there],
-        "filter-output": [nothing_there],
-    }
-
-
-def render(frontends: Iterable[Frontend]) -> Rendered:
+def render(frontends: Iterable[Frontend], cluster_cidr: str) -> Rendered:
     """Return one Service as it should stand in the kernel."""
-    chains: dict[str, list[list[Command]]] = {}
-    elements: dict[str, dict[Key, Command | None]] = {}
+    draft = _Draft()
     for front in frontends:
-        _render_port(front, chains, elements)
-    return Rendered(chains, elements)
+        _Port(front, cluster_cidr, draft).render()
+    return Rendered(draft.chains, draft.elements, frozenset(draft.sets), frozenset(draft.counts))
 
 
-def _render_port(
-    front: Frontend,
-    chains: dict[str, list[list[Command]]],
-    elements: dict[str, dict[Key, Command | None]],
-) -> None:
-    def put(name: str, key: Key, value: Command | None) -> None:
-        elements.setdefault(name, {})[key] = value
-
-    protocol, port = front.protocol, front.port
-    inside, outside = front.internal_targets, front.external_targets
-    own = chain_name("svc", front)
-    if inside:
-        chains[own] = [_dnat(protocol, inside)]
-    for ip in front.cluster_ips:
-        if inside:
-            put("cluster_ips", (ip, protocol, port), {"goto": {"target": own}})
-        else:
-            put("no_endpoints", (ip, protocol, port), {"goto": {"target": "reject"}})
-    if front.external_ips or front.node_port:
-        entry = chain_name("ext", front)
-        if outside:
-            mark = [] if front.external_local else [{"jump": {"target": "mark"}}]
-            chains[entry] = [*([mark] if mark else []), _dnat(protocol, outside)]
-        for ip in front.external_ips:
-            if outside:
-                put("external_ips", (ip, protocol, port), {"goto": {"target": entry}})
-            else:
-                put("no_endpoints", (ip, protocol, port), {"goto": {"target": "reject"}})
-        if front.node_port:
-            name = "node_ports" if outside else "no_endpoint_node_ports"
-            target = entry if outside else "reject"
-            put(name, (protocol, front.node_port), {"goto": {"target": target}})
-    for target_ in {*inside, *outside}:
-        put("hairpin", (target_.ip, target_.ip), None)
-
-
-def chain_name(prefix: str, front: Frontend) -> str:
+def name_of(prefix: str, front: Frontend, target: Target | None = None) -> str:
     """Return a name within the kernel's limit that says whose chain it is."""
     text = f"{front.service}/{front.protocol}/{front.port_name}"
+    if target:
+        text += f"/{target.ip}/{target.port}"
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    readable = text.replace("/", ".")[:100]
-    return f"{prefix}-{digest}-{readable}"
+    return f"{prefix}-{digest}-{text.replace('/', '.')[:100]}"
 
 
-def _dnat(protocol: str, targets: tuple[Target, ...]) -> list[Command]:
-    is_protocol = _match({"meta": {"key": "l4proto"}}, protocol)
-    if len(targets) == 1:
-        return [is_protocol, {"dnat": {"addr": targets[0].ip, "port": targets[0].port}}]
-    lot = {"numgen": {"mode": "random", "mod": len(targets), "offset": 0}}
-    choices = [[i, {"concat": [t.ip, t.port]}] for i, t in enumerate(targets)]
-    return [
-        is_protocol,
-        {"dnat": {"family": FAMILY, "addr": {"map": {"key": lot, "data": {"set": choices}}}}},
-    ]
+class _Draft:
+    def __init__(self) -> None:
+        self.chains: dict[str, tuple[str, ...]] = {}
+        self.elements: dict[str, dict[str, str]] = {}
+        self.sets: set[str] = set()
+        self.counts: set[int] = set()
+
+    def put(self, name: str, key: str, value: str = "") -> None:
+        self.elements.setdefault(name, {})[key] = value
 
 
-class Kernel:
-    """What we have put into the kernel; plans what has to change."""
+class _Port:
+    """Writes one port of a Service into a draft."""
 
-    def __init__(self, table: str) -> None:
-        self.table = table
-        self._services: dict[str, Rendered] = {}
-        self._holders: dict[tuple[str, Key], int] = {}  # several Services share a hairpin element
+    def __init__(self, front: Frontend, cluster_cidr: str, draft: _Draft) -> None:
+        self.front = front
+        self.cluster_cidr = cluster_cidr
+        self.draft = draft
+        # nothing anywhere is refused; something elsewhere, which must not be used, is dropped
+        self.nothing = DROP if front.targets else REJECT
 
-    def plan(self, wanted: dict[str, Rendered]) -> list[Command]:
-        """Return the transaction that brings these Services to what is wanted.
+    def render(self) -> None:
+        front = self.front
+        for ip in front.cluster_ips:
+            self.draft.put("cluster_addresses", ip)
+            if front.internal_targets:
+                self._lead(ip, self._inside())
+            else:
+                self._refuse(ip)
+        for ip in (*front.external_ips, *front.balancer_ips):
+            self._outside(ip)
+        if front.node_port:
+            self._outside("")
+        for ip in front.balancer_ips if front.sources else ():
+            self._guard(ip)
+        for target in {*front.targets, *front.local_targets}:
+            self.draft.put("hairpin", f"{target.ip} . {target.ip}")
 
-        Additions come before removals wherever one refers to the other: new chains, then
-        elements, then old chains.
-        """
-        make: list[Command] = []
-        switch: list[Command] = []
-        drop: list[Command] = []
-        for key, new in sorted(wanted.items()):
-            old = self._services.get(key, EMPTY)
-            if old == new:
-                continue
-            for name, rules in new.chains.items():
-                if old.chains.get(name) != rules:
-                    make += self._replace_chain(name, rules, exists=name in old.chains)
-            switch += self._elements(old, new)
-            gone = old.chains.keys() - new.chains.keys()
-            drop += [{"flush": _chain(self.table, name)} for name in sorted(gone)]
-            drop += [{"delete": _chain(self.table, name)} for name in sorted(gone)]
-        return make + switch + drop
+    def _inside(self) -> str:
+        """Return the chain for ClusterIPs; "" for one that is shared."""
+        front = self.front
+        if not front.affinity:
+            return ""
+        return self._choice("loc" if front.internal_local else "svc", front.internal_targets)
 
-    def applied(self, wanted: dict[str, Rendered]) -> None:
-        """Note that the transaction went through."""
-        for key, new in wanted.items():
-            old = self._services.pop(key, EMPTY)
-            for name, keys in old.elements.items():
-                for element in keys:
-                    self._count(name, element, -1)
-            for name, keys in new.elements.items():
-                for element in keys:
-                    self._count(name, element, +1)
-            if new != EMPTY:
-                self._services[key] = new
+    def _key(self, ip: str) -> str:
+        front = self.front
+        if not ip:
+            return f"{front.protocol} . {front.node_port}"
+        return f"{ip} . {front.protocol} . {front.port}"
 
-    def forget(self) -> None:
-        """Start from an empty table again."""
-        self._services.clear()
-        self._holders.clear()
+    def _lead(self, ip: str, chain: str, *, marked: bool = False) -> None:
+        """Let an address ("": the node port) lead to a chain of ours, or to endpoints by lot."""
+        front, draft = self.front, self.draft
+        where = "services" if ip else "node_ports"
+        if chain:
+            draft.put(where, self._key(ip), f"goto {chain}")
+            return
+        targets = front.targets if marked else front.internal_targets
+        draft.counts.add(len(targets))
+        kind = "" if ip else "node-"
+        verb = "marked" if marked else "pick"
+        draft.put(where, self._key(ip), f"goto {kind}{verb}-{len(targets)}")
+        key = f"{ip} . {front.port}" if ip else f"{front.node_port}"
+        for number, target in enumerate(targets):
+            draft.put(
+                f"{front.protocol}-{kind}endpoints",
+                f"{key} . {number}", f"{target.ip} . {target.port}",
+            )  # fmt: skip
 
-    def services(self) -> list[str]:
-        """Return the keys of the Services that are in the kernel."""
-        return list(self._services)
+    def _refuse(self, ip: str) -> None:
+        where = "no_endpoints" if ip else "no_endpoint_node_ports"
+        self.draft.put(where, self._key(ip), self.nothing)
 
-    def _count(self, name: str, element: Key, by: int) -> None:
-        held = self._holders.get((name, element), 0) + by
-        if held:
-            self._holders[name, element] = held
+    def _outside(self, ip: str) -> None:
+        """Let an external address, or the node port, lead to the endpoints."""
+        front = self.front
+        if front.targets or front.external_targets:
+            own = front.external_local or front.affinity
+            self._lead(ip, self._entry() if own else "", marked=True)
+        if not front.external_targets:
+            self._refuse(ip)
+
+    def _entry(self) -> str:
+        """Return the chain for traffic from outside."""
+        front = self.front
+        name = name_of("ext", front)
+        if name in self.draft.chains:
+            return name
+        rules = []
+        anywhere = self._choice("svc", front.targets) if front.targets else ""
+        if not front.external_local:
+            rules = ["jump to-masquerade", f"goto {anywhere}"]
         else:
-            self._holders.pop((name, element), None)
+            if anywhere:
+                rules = [
+                    f"ip saddr {self.cluster_cidr} goto {anywhere}",
+                    "fib saddr type local jump to-masquerade",
+                    f"fib saddr type local goto {anywhere}",
+                ]
+            if front.local_targets:
+                rules.append(f"goto {self._choice('loc', front.local_targets)}")
+        self.draft.chains[name] = tuple(rules)
+        return name
 
-    def _replace_chain(
-        self, name: str, rules: list[list[Command]], *, exists: bool
-    ) -> list[Command]:
-        chain = _chain(self.table, name)
-        first = {"flush": chain} if exists else {"add": chain}
-        return [first, *({"add": _rule(self.table, name, rule)} for rule in rules)]
+    def _choice(self, prefix: str, targets: tuple[Target, ...]) -> str:
+        """Return a chain that chooses one of these endpoints."""
+        name = name_of(prefix, self.front)
+        if name in self.draft.chains:
+            return name
+        if self.front.affinity:
+            chains = [self._endpoint(target) for target in targets]
+            known = [
+                f"ip saddr @{name_of('aff', self.front, target)} goto {chain}"
+                for target, chain in zip(targets, chains, strict=True)
+            ]
+            lots = ", ".join(f"{i} : goto {chain}" for i, chain in enumerate(chains))
+            new = f"numgen random mod {len(chains)} vmap {{ {lots} }}"
+            self.draft.chains[name] = (*known, new)
+        else:
+            lots = ", ".join(f"{i} : {t.ip} . {t.port}" for i, t in enumerate(targets))
+            choose = f"dnat to numgen random mod {len(targets)} map {{ {lots} }}"
+            self.draft.chains[name] = (f"meta l4proto {self.front.protocol} {choose}",)
+        return name
 
-    def _elements(self, old: Rendered, new: Rendered) -> list[Command]:
-        commands = []
-        for name in sorted(old.elements.keys() | new.elements.keys()):
-            before, after = old.elements.get(name, {}), new.elements.get(name, {})
-            gone = [k for k in before if before[k] != after.get(k, 0)]
-            come = {k: v for k, v in after.items() if before.get(k, 0) != v}
-            if name == "hairpin":  # shared: the last one out removes it
-                gone = [k for k in gone if self._holders.get((name, k), 0) <= 1]
-            if gone:
-                keys = [_key(k) for k in gone]
-                commands.append({"delete": {"element": _named(self.table, name, keys)}})
-            if come:
-                pairs = [[_key(k), v] if v else _key(k) for k, v in come.items()]
-                commands.append({"add": {"element": _named(self.table, name, pairs)}})
-        return commands
+    def _endpoint(self, target: Target) -> str:
+        """Return the chain of one endpoint, which remembers who came."""
+        front = self.front
+        name, clients = name_of("ep", front, target), name_of("aff", front, target)
+        self.draft.sets.add(clients)
+        self.draft.chains[name] = (
+            f"update @{clients} {{ ip saddr timeout {front.affinity}s }}",
+            f"meta l4proto {front.protocol} dnat to {target.ip}:{target.port}",
+        )
+        return name
 
-
-_META_MARK = {"meta": {"key": "mark"}}
-
-
-def _payload(protocol: str, field: str) -> Command:
-    return {"payload": {"protocol": protocol, "field": field}}
-
-
-_PORT: Command = {"concat": [{"meta": {"key": "l4proto"}}, _payload("th", "dport")]}
-_ADDRESS: Command = {"concat": [_payload("ip", "daddr"), *_PORT["concat"]]}
-
-
-def _match(left: Command, right: Any, op: str = "==") -> Command:
-    return {"match": {"op": op, "left": left, "right": right}}
-
-
-def _prefix(cidr: str) -> Command:
-    address, length = cidr.split("/")
-    return {"prefix": {"addr": address, "len": int(length)}}
-
-
-def _key(key: Key) -> Any:
-    return {"concat": list(key)}
-
-
-def _in(table: str) -> Command:
-    return {"family": FAMILY, "table": table}
-
-
-def _named(table: str, name: str, elements: list[Any]) -> Command:
-    return _in(table) | {"name": name, "elem": elements}
-
-
-def _chain(table: str, name: str, **more: Any) -> Command:
-    return {"chain": _in(table) | {"name": name, **more}}
-
-
-def _rule(table: str, chain: str, statements: list[Command]) -> Command:
-    return {"rule": _in(table) | {"chain": chain, "expr": statements}}
+    def _guard(self, ip: str) -> None:
+        """Let only clients in that the Service names."""
+        name = name_of("fw", self.front)
+        sources = ", ".join(self.front.sources)
+        self.draft.chains[name] = (f"ip saddr != {{ {sources} }} drop",)
+        self.draft.put("firewall", self._key(ip), f"goto {name}")

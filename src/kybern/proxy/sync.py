@@ -22,8 +22,11 @@ from kybern.api.discovery.v1 import EndpointSlice
 from kybern.lib import logs
 from kybern.lib.backoff import Backoff
 from kybern.lib.clock import SYSTEM, Clock
-from kybern.proxy import nft, rules
+from kybern.proxy import nft
+from kybern.proxy.base import base, remove
+from kybern.proxy.kernel import Kernel
 from kybern.proxy.model import Frontend, Model
+from kybern.proxy.rules import render
 
 if TYPE_CHECKING:
     from kybern.client.informer import Informers
@@ -62,7 +65,7 @@ class Proxy:
         self.synced = asyncio.Event()
         self._clock = clock
         self._model = Model(config.node_name)
-        self._kernel = rules.Kernel(config.table)
+        self._kernel = Kernel(config.table)
         self._frontends: dict[str, list[Frontend]] = {}
         self._dirty: set[str] = set()
         self._changed = asyncio.Event()
@@ -122,16 +125,18 @@ class Proxy:
             self._changed.set()
 
     async def _sync(self, keys: set[str], *, anew: bool) -> None:
-        commands = []
+        script = ""
         if anew:
             keys |= set(self._kernel.services()) | set(self._frontends)
             self._kernel.forget()
             config = self.config
-            commands = rules.base(config.table, config.cluster_cidr, config.service_cidr)
+            script = base(config.table, config.cluster_cidr, config.service_cidr)
         frontends = {key: self._model.frontends(key) for key in keys}
-        wanted = {key: rules.render(fronts) for key, fronts in frontends.items()}
-        commands += self._kernel.plan(wanted)
-        await nft.apply(commands)
+        wanted = {
+            key: render(fronts, self.config.cluster_cidr) for key, fronts in frontends.items()
+        }
+        script += self._kernel.plan(wanted)
+        await nft.apply(script)
         self._kernel.applied(wanted)
         flows = {f for k, new in frontends.items() for f in stale_flows(self._old(k), new)}
         for key, fronts in frontends.items():
@@ -177,4 +182,4 @@ def enable_forwarding() -> None:
 
 async def clean_up(table: str) -> None:
     """Remove our table and everything in it."""
-    await nft.apply(rules.remove(table))
+    await nft.apply(remove(table))

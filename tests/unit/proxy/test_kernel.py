@@ -8,8 +8,12 @@ import sys
 
 import pytest
 
-from kybern.proxy import nft, rules
-from kybern.proxy.model import Frontend, Target
+from kybern.proxy import nft
+from kybern.proxy.base import base, remove
+from kybern.proxy.endpoints import Target
+from kybern.proxy.kernel import Kernel
+from kybern.proxy.model import Frontend
+from kybern.proxy.rules import render
 
 pytestmark = [
     pytest.mark.e2e,
@@ -100,15 +104,15 @@ def kernel(world, monkeypatch):
         return await real(["ip", "netns", "exec", "kyt-node", *argv], text)
 
     monkeypatch.setattr(nft, "_run", inside)
-    kernel = rules.Kernel("kybern-test")
-    put(rules.base("kybern-test", "10.77.0.0/24", "10.96.0.0/16"))
+    kernel = Kernel("kybern-test")
+    put(base("kybern-test", "10.77.0.0/24", "10.96.0.0/16"))
     yield kernel
-    put(rules.remove("kybern-test"))
+    put(remove("kybern-test"))
     assert not asyncio.run(nft.table_exists("kybern-test", "ip"))
 
 
-def put(commands):
-    asyncio.run(nft.apply(commands))
+def put(script):
+    asyncio.run(nft.apply(script))
 
 
 def show(kernel, *ips, **more):
@@ -119,7 +123,7 @@ def show(kernel, *ips, **more):
         "targets": targets, "local_targets": targets, "internal_local": False,
         "external_local": False,
     }  # fmt: skip
-    wanted = {"shop/web": rules.render([Frontend(**(values | more))])}
+    wanted = {"shop/web": render([Frontend(**(values | more))], "10.77.0.0/24")}
     put(kernel.plan(wanted))
     kernel.applied(wanted)
 
@@ -158,6 +162,24 @@ def test_no_endpoints_are_refused_at_once(kernel):
 
 def test_base_replaces_what_was_there(kernel):
     show(kernel, "10.77.0.2")
-    put(rules.base("kybern-test", "10.77.0.0/24", "10.96.0.0/16"))
+    put(base("kybern-test", "10.77.0.0/24", "10.96.0.0/16"))
     listing = sh("ip", "netns", "exec", "kyt-node", "nft", "list", "table", "ip", "kybern-test")
     assert "10.77.0.2" not in listing
+
+
+def test_a_client_keeps_its_endpoint(kernel):
+    show(kernel, "10.77.0.2", "10.77.0.3")
+    for client in ("kyt-a", "kyt-b", "kyt-node"):
+        assert len({fetch(client, "http://10.96.0.7")[0] for _ in range(16)}) == 2
+    show(kernel, "10.77.0.2", "10.77.0.3", affinity=60)
+    for client in ("kyt-a", "kyt-b"):
+        urls = ("http://10.96.0.7", "http://10.77.0.1:30080", "http://192.0.2.77")
+        assert len({fetch(client, url)[0] for url in urls for _ in range(5)}) == 1
+    (one,) = {fetch("kyt-a", "http://10.96.0.7")[0] for _ in range(5)}
+    # it changes only when the endpoint goes, and affinity may be switched off again
+    show(kernel, one, affinity=120)
+    assert fetch("kyt-a", "http://10.96.0.7")[0] == one
+    show(kernel, *({"10.77.0.2", "10.77.0.3"} - {one}), affinity=120)
+    assert fetch("kyt-a", "http://10.96.0.7")[0] != one
+    show(kernel, "10.77.0.2", "10.77.0.3")
+    assert len({fetch("kyt-a", "http://10.96.0.7")[0] for _ in range(16)}) == 2

@@ -3,7 +3,8 @@
 from kybern.api.core.v1 import Service, ServicePort, ServiceSpec
 from kybern.api.discovery.v1 import Endpoint, EndpointConditions, EndpointPort, EndpointSlice
 from kybern.api.meta.v1 import ObjectMeta
-from kybern.proxy.model import Model, Target
+from kybern.proxy.endpoints import Target
+from kybern.proxy.model import Model
 
 
 def service(**spec):
