@@ -27,6 +27,8 @@ from kybern.cmd.process import Fatal, run
 from kybern.dns.config import DnsConfig
 from kybern.dns.listen import Address
 from kybern.dns.server import DnsServer
+from kybern.ingress.config import IngressConfig
+from kybern.ingress.sync import IngressProxy
 from kybern.kubelet import images
 from kybern.kubelet.agent import Kubelet
 from kybern.kubelet.config import KubeletConfig
@@ -72,12 +74,15 @@ async def node(directory: Directory, settings: Settings) -> None:
     kubelet_client = client_of(directory, servers, "kubelet-client", "kubelet")
     proxy_client = client_of(directory, servers, "proxy", "kube-proxy")
     try:
-        async with asyncio.TaskGroup() as group:
-            group.create_task(node_filter.start(), name="packet filter")
-            group.create_task(_prepare_runtime(directory, settings, runtime), name="runtime")
-            group.create_task(_wait_ready(kubelet_client), name="api server")
         async with Tasks("node", clock=SYSTEM) as tasks:
             informers = Informers(proxy_client, tasks)
+            dns = DnsServer(dns_config(settings), proxy_client, informers=informers)
+            async with asyncio.TaskGroup() as group:
+                group.create_task(node_filter.start(), name="packet filter")
+                group.create_task(_prepare_runtime(directory, settings, runtime), name="runtime")
+                await _wait_ready(kubelet_client)
+                # First of all: pods miss their DNS server sooner than the other parts.
+                answering = tasks.spawn_forever(dns.run, "dns")
             known_servers.follow(informers, servers, directory)
             kubelet = Kubelet(
                 kubelet_config(directory, settings),
@@ -88,7 +93,7 @@ async def node(directory: Directory, settings: Settings) -> None:
                 cgroup_version=containerd.cgroup_version(),
             )
             proxy = Proxy(proxy_config(settings), informers)
-            dns = DnsServer(dns_config(settings), proxy_client, informers=informers)
+            ingress = IngressProxy(ingress_config(directory, settings), proxy_client, informers)
             router = Router(network, settings.node_name, informers)
             policies = Enforcer(network.policy_table, settings.node_name, nft_program(), informers)
             cluster_dns.publish(
@@ -99,7 +104,8 @@ async def node(directory: Directory, settings: Settings) -> None:
                 (
                     tasks.spawn(kubelet.run(), name="kubelet"),
                     tasks.spawn_forever(proxy.run, "proxy"),
-                    tasks.spawn_forever(dns.run, "dns"),
+                    answering,
+                    tasks.spawn_forever(ingress.run, "ingress"),
                     tasks.spawn_forever(router.run, "router"),
                     tasks.spawn_forever(policies.run, "policies"),
                 ),
@@ -170,6 +176,17 @@ def dns_config(settings: Settings) -> DnsConfig:
         domain=settings.cluster_domain,
         listen=(Address(settings.node_ip, settings.dns_port),),
         cluster_ips=(settings.dns_ip,),
+    )
+
+
+def ingress_config(directory: Directory, settings: Settings) -> IngressConfig:
+    """Return the settings of the node's ingress."""
+    return IngressConfig(
+        node_name=settings.node_name,
+        address=settings.node_ip,
+        directory=directory.run / "ingress",
+        http_port=settings.ingress_http_port,
+        https_port=settings.ingress_https_port,
     )
 
 
