@@ -83,6 +83,12 @@ def up(
     nodes: Annotated[
         int | None, typer.Option(help="Nodes on this machine, each in its own network.  [1]")
     ] = None,
+    ingress_http_port: Annotated[
+        int | None, typer.Option(help="Where nodes take HTTP for Ingresses; 0: any.  [80]")
+    ] = None,
+    ingress_https_port: Annotated[
+        int | None, typer.Option(help="Where nodes take HTTPS for Ingresses; 0: any.  [443]")
+    ] = None,
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay, log to the terminal, stop on Ctrl-C.")
     ] = False,
@@ -98,6 +104,7 @@ def up(
         port=port, store=store, control_plane_only=control_plane_only,
         runtime_endpoint=runtime_endpoint, token=token, nodes=nodes, foreground=foreground,
         encryption_provider_config=_absolute(encryption_provider_config),
+        ingress_http_port=ingress_http_port, ingress_https_port=ingress_https_port,
     )  # fmt: skip
     run(_directory(data_dir), request)
 

@@ -48,6 +48,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         dns_ip: ClusterIP of DNS.
         dns_port: port of the node at which our DNS server listens.
         kubelet_port: port of the kubelet's server.
+        ingress_http_port: where each node takes HTTP for Ingresses; 0 for any free port.
+        ingress_https_port: the same for HTTPS.
         bridge: network device of the pods.
         nft_table: name of the table with the proxy's rules.
     """
@@ -75,6 +77,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     dns_ip: str = "10.96.0.10"
     dns_port: int = 10053
     kubelet_port: int = 10250
+    ingress_http_port: int = 80
+    ingress_https_port: int = 443
     bridge: str = "kybern0"
     nft_table: str = "kybern"
 
@@ -83,6 +87,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         problems = []
         if not 1 <= self.port <= 65535:
             problems.append(f"--port {self.port} is not a port: use a number from 1 to 65535.")
+        for name in ("http", "https"):
+            if not 0 <= (port := getattr(self, f"ingress_{name}_port")) <= 65535:
+                problems.append(
+                    f"--ingress-{name}-port {port} is not a port: use a number from 0 to 65535."
+                )
         if not STORE.fullmatch(self.store):
             problems.append(
                 f"--store {self.store} cannot be: use sqlite (a file in the data directory, the "

@@ -20,7 +20,15 @@ from kybern.client.informer import Informers
 from kybern.client.leases import Election
 from kybern.client.rest import Client
 from kybern.client.transport import MASTER, Identity, service_account
-from kybern.cmd import cluster_dns, cluster_info, election, joining, node_role, storage_class
+from kybern.cmd import (
+    cluster_dns,
+    cluster_info,
+    election,
+    ingress_access,
+    joining,
+    node_role,
+    storage_class,
+)
 from kybern.controllers.all import ALL
 from kybern.controllers.runtime.host import ControllersConfig, Host
 from kybern.lib.clock import SYSTEM
@@ -102,6 +110,7 @@ class Components:
         tasks.spawn_forever(lambda: joining.ensure(own, settings), "node-config")
         joining.approve_serving(own, informers, tasks, settings.service_cidr)
         tasks.spawn_forever(lambda: storage_class.ensure(own), "storage class")
+        tasks.spawn_forever(ingress_access.Keeper(own, informers).run, "ingress access")
         tasks.spawn_forever(cluster_dns.Keeper(own, informers, settings).run, "dns")
 
     def _host(self, informers: Informers) -> Host:

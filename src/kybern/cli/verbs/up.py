@@ -53,6 +53,8 @@ class Request:
     encryption_provider_config: str | None = None
     nodes: int | None = None
     lease_duration: float | None = None
+    ingress_http_port: int | None = None
+    ingress_https_port: int | None = None
     foreground: bool = False
 
     @property
@@ -60,7 +62,8 @@ class Request:
         """The settings that were said."""
         names = (
             "port", "store", "control_plane_only", "runtime_endpoint", "token", "nodes",
-            "lease_duration", "encryption_provider_config",
+            "lease_duration", "encryption_provider_config", "ingress_http_port",
+            "ingress_https_port",
         )  # fmt: skip
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
