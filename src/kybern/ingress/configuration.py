@@ -33,7 +33,7 @@ global
   stats socket unix@{socket} mode 600 level admin
   chroot empty
 {user}\
-  maxconn 20000
+  maxconn {connections}
   ssl-default-bind-options ssl-min-ver TLSv1.2
 
 defaults
@@ -84,13 +84,16 @@ class Place(NamedTuple):
     """What only the machine knows.
 
     Attributes:
-        binds: words that name the listening sockets of HTTP, and of HTTPS.
+        http: words that name the listening sockets of HTTP.
+        https: the same for HTTPS.
         user: whom haproxy becomes; "" to stay who it is.
+        connections: how many clients there may be at a time; each takes two file descriptors.
     """
 
-    http: str
-    https: str
+    http: tuple[str, ...]
+    https: tuple[str, ...]
     user: str = ""
+    connections: int = 20_000
 
 
 def files(
@@ -98,7 +101,9 @@ def files(
 ) -> dict[str, bytes]:
     """Return everything haproxy reads but the certificate for strangers."""
     user = f"  user {place.user}\n  group {place.user}\n" if place.user else ""
-    head = _GLOBAL.format(generation=generation, socket=SOCKET, user=user)
+    head = _GLOBAL.format(
+        generation=generation, socket=SOCKET, user=user, connections=place.connections
+    )
     text = head + "".join(f"  {line}\n" for line in _binds(place))
     text += _REQUESTS + "".join(f"  {line}\n" for line in _look_ups(plan)) + _END
     text += "\n".join(_backends(plan, slots))
@@ -114,10 +119,10 @@ def files(
 
 
 def _binds(place: Place) -> Iterator[str]:
-    if place.http:
-        yield f"bind {place.http}"
-    if place.https:
-        yield f"bind {place.https} ssl crt-list certificates.list alpn h2,http/1.1"
+    for each in place.http:
+        yield f"bind {each}"
+    for each in place.https:
+        yield f"bind {each} ssl crt-list certificates.list alpn h2,http/1.1"
 
 
 def _look_ups(plan: Plan) -> Iterator[str]:

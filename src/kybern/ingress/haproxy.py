@@ -14,11 +14,14 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
+import errno
 import os
 import pwd
+import resource
 import shutil
 import signal
 import socket
+from itertools import chain
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -42,6 +45,8 @@ USER = "haproxy"  # of the distribution's package
 PATIENCE = 20.0  # seconds for haproxy to start, to read its files anew, or to end
 LOOK = 0.01  # seconds between two looks whether it has
 BACKLOG = 4096
+CONNECTIONS = 20_000  # clients at a time, where the limits allow
+OTHERS = 100  # file descriptors haproxy has for itself, halved
 LINE = 8192  # bytes of commands at a time; haproxy takes twice as many
 PR_SET_PDEATHSIG = 1
 
@@ -70,7 +75,7 @@ class Haproxy:
         self._clock = clock
         self._tasks = tasks
         self._ended = ended
-        self._sockets: dict[str, socket.socket] = {}
+        self._sockets: dict[str, list[socket.socket]] = {}
         self._process: asyncio.subprocess.Process | None = None
         self._reading: asyncio.Task[None] | None = None
         self._generation = 0
@@ -94,7 +99,7 @@ class Haproxy:
                     refused[port] = error.strerror or str(error)
                 else:
                     self._plan = None  # haproxy has to hear of it
-        self.ports = {name: s.getsockname()[1] for name, s in self._sockets.items()}
+        self.ports = {name: s[0].getsockname()[1] for name, s in self._sockets.items()}
         return refused
 
     async def apply(self, plan: Plan) -> None:
@@ -115,7 +120,7 @@ class Haproxy:
         if self._reading is not None:
             self._reading.cancel()
             self._reading = None
-        for each in self._sockets.values():
+        for each in chain(*self._sockets.values()):
             each.close()
         self._sockets.clear()
         self.ports.clear()
@@ -141,8 +146,11 @@ class Haproxy:
         self._slots = new
 
     def _place(self) -> Place:
-        binds = {name: f"fd@{s.fileno()}" for name, s in self._sockets.items()}
-        return Place(binds.get("http", ""), binds.get("https", ""), _user())
+        binds = {
+            name: tuple(f"fd@{each.fileno()}" for each in sockets)
+            for name, sockets in self._sockets.items()
+        }
+        return Place(binds.get("http", ()), binds.get("https", ()), _user(), _connections())
 
     async def _write(self, files: Mapping[str, bytes]) -> None:
         directory = self._config.directory
@@ -173,7 +181,7 @@ class Haproxy:
         return [program, "-C", str(self._config.directory), "-f", CONFIGURATION]
 
     def _descriptors(self) -> list[int]:
-        return [each.fileno() for each in self._sockets.values()]
+        return [each.fileno() for each in chain(*self._sockets.values())]
 
     @property
     def _pid_file(self) -> Path:
@@ -302,13 +310,20 @@ async def _end(process: asyncio.subprocess.Process) -> None:
         await process.wait()
 
 
-def _open(port: int) -> socket.socket:
-    """Listen on all addresses, of both families where the kernel has both."""
-    if socket.has_dualstack_ipv6():
-        return socket.create_server(
-            ("", port), family=socket.AF_INET6, backlog=BACKLOG, dualstack_ipv6=True
-        )
-    return socket.create_server(("", port), backlog=BACKLOG)
+def _open(port: int) -> list[socket.socket]:
+    """Listen on all addresses, with a socket for each family the kernel has."""
+    first = socket.create_server(("", port), backlog=BACKLOG)
+    if not socket.has_dualstack_ipv6():
+        return [first]
+    port = first.getsockname()[1]
+    try:
+        second = socket.create_server(("", port), family=socket.AF_INET6, backlog=BACKLOG)
+    except OSError as error:
+        if error.errno == errno.EADDRNOTAVAIL:  # IPv6 is turned off
+            return [first]
+        first.close()
+        raise
+    return [first, second]
 
 
 def _save(path: Path, data: bytes) -> None:
@@ -323,6 +338,12 @@ def _user() -> str:
     with contextlib.suppress(KeyError):
         return pwd.getpwnam(USER).pw_name if os.geteuid() == 0 else ""
     return ""
+
+
+def _connections() -> int:
+    """Return how many clients this process' limits leave room for."""
+    _, limit = resource.getrlimit(resource.RLIMIT_NOFILE)
+    return min(CONNECTIONS, limit // 2 - OTHERS) if limit != resource.RLIM_INFINITY else CONNECTIONS
 
 
 def _self_signed(now: float) -> bytes:
