@@ -72,6 +72,10 @@ class Busy(KeyboardInterrupt):
     """A seed takes too long: somebody never waits, so virtual time stands still."""
 
 
+_left_standing: list[Busy] = []
+"""Holds worlds that never wait: taken apart, their tasks would go on in the middle of another."""
+
+
 def simulate(seed: int, *, profile: Profile | None = None, trace: bool = False) -> Outcome:
     """Run a seed."""
     base = fresh()
@@ -80,6 +84,8 @@ def simulate(seed: int, *, profile: Profile | None = None, trace: bool = False) 
     with seeded(seed) as rng, contextlib.ExitStack() as stack:
         profile = profile or draw(seed, rng)
         stack.enter_context(rare(profile))
+        # Out here, as a world that never waits is left where it stands.
+        stack.enter_context(listening(worlds))
         if profile.real_nodes:
             from tests.simulation.real_nodes import played_machine
 
@@ -89,8 +95,7 @@ def simulate(seed: int, *, profile: Profile | None = None, trace: bool = False) 
             world = World(profile, rng, base)
             world.lines = [] if trace else None
             worlds.append(world)
-            with listening(world):
-                await _hour(world)
+            await _hour(world)
 
         loop_rng = type(rng)(f"loop {seed}") if profile.shuffled else FirstComes()
         try:
@@ -98,6 +103,7 @@ def simulate(seed: int, *, profile: Profile | None = None, trace: bool = False) 
                 run_virtual(main(), rng=loop_rng)
         except Busy as error:
             busy = ("busy: " + "".join(traceback.format_tb(error.__traceback__)[-3:]),)
+            _left_standing.append(error)
     [world] = worlds
     return Outcome(
         seed,
@@ -190,10 +196,10 @@ def rare(profile: Profile) -> Iterator[None]:
 
 
 @contextlib.contextmanager
-def listening(world: World) -> Iterator[None]:
-    """Take every logged error for a violation."""
+def listening(worlds: list[World]) -> Iterator[None]:
+    """Take every error that is logged for a violation in the last of the worlds."""
     logger = logging.getLogger("kybern")
-    ears = Ears(world)
+    ears = Ears(worlds)
     level, propagate = logger.level, logger.propagate
     logger.addHandler(ears)
     logger.setLevel(logging.ERROR)

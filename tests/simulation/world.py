@@ -227,15 +227,15 @@ class World:
 class Ears(logging.Handler):
     """Hears of errors that were logged: a bug, or something that was given up."""
 
-    def __init__(self, world: World) -> None:
+    def __init__(self, worlds: list[World]) -> None:
         super().__init__(logging.ERROR)
-        self._world = world
+        self._worlds = worlds
 
     def emit(self, record: logging.LogRecord) -> None:
         """Take an error for a violation."""
         values = getattr(record, "values", {})
         error = repr(record.exc_info[1]) if record.exc_info else ""
-        self._world.violate(f"error logged: {record.getMessage()} {values} {error}")
+        self._worlds[-1].violate(f"error logged: {record.getMessage()} {values} {error}")
 
 
 async def _forever(_: Component) -> None:
