@@ -19,7 +19,7 @@ from kybern.lib.http.messages import Response, StreamResponse, UpgradeResponse
 from kybern.lib.http.stream import StreamClosed
 
 if TYPE_CHECKING:
-    from collections.abc import AsyncIterator
+    from collections.abc import AsyncIterator, Mapping
 
     from kybern.lib.http.client import ClientResponse, HttpClient
     from kybern.lib.http.messages import AnyResponse, Request
@@ -42,9 +42,21 @@ def is_upgrade(request: Request) -> bool:
 
 
 async def forward(
-    request: Request, client: HttpClient, target: str, *, drop: frozenset[str] = OURS
+    request: Request,
+    client: HttpClient,
+    target: str,
+    *,
+    drop: frozenset[str] = OURS,
+    add: Mapping[str, str] | None = None,
 ) -> AnyResponse:
     """Send the request on and return the answer.
+
+    Args:
+        request: the client's.
+        client: of the other server.
+        target: path and query there.
+        drop: headers which it does not get.
+        add: headers which it gets besides.
 
     Raises:
         ServiceUnavailable: the other server cannot be reached.
@@ -54,6 +66,10 @@ async def forward(
         for name, value in request.headers.items()
         if name not in HOP_BY_HOP and name not in drop and not name.startswith("impersonate-")
     }
+    if came := request.remote.rpartition(":")[0].strip("[]"):
+        earlier = headers.pop("x-forwarded-for", "")
+        headers["X-Forwarded-For"] = f"{earlier}, {came}" if earlier else came
+    headers.update(add or {})
     try:
         if is_upgrade(request):
             return await _upgrade(request, client, target, headers)
@@ -73,6 +89,9 @@ async def _upgrade(
             timeout=DIAL_TIMEOUT,
         )  # fmt: skip
     except UpgradeRefused as refusal:
+        if refusal.status < 400:
+            problem = f"invalid upgrade response: status code {refusal.status}"
+            raise errors.InternalError.of(problem) from None
         media = refusal.headers.get("content-type", "text/plain")
         return Response(refusal.status, refusal.body, media)
     back = tuple(
