@@ -11,7 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from kybern.api.core.services import affinity_seconds, has_session_affinity
+from kybern.api.core.services import affinity_seconds, has_session_affinity, needs_health_check
 from kybern.proxy.endpoints import Backend, Target, choose
 
 if TYPE_CHECKING:
@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kybern.api.discovery.v1 import EndpointSlice
 
 SERVICE_LABEL = "kubernetes.io/service-name"
+Claim = tuple[str, str, int]  # address, protocol, port
 PROXY_LABEL = "service.kubernetes.io/service-proxy-name"
 
 
@@ -70,6 +71,18 @@ class Frontend(NamedTuple):
         return self.local_targets if self.external_local else self.targets
 
 
+class Check(NamedTuple):
+    """What load balancers are told on the health check port of a Service.
+
+    Attributes:
+        port: where they ask.
+        endpoints: how many ready ones this node has.
+    """
+
+    port: int
+    endpoints: int
+
+
 class Model:
     """All Services and EndpointSlices of IPv4 that this node has heard of."""
 
@@ -78,48 +91,90 @@ class Model:
         self._node = node_name
         self._services: dict[str, Service] = {}
         self._slices: dict[str, dict[str, EndpointSlice]] = {}
+        self._claimants: dict[Claim, list[str]] = {}  # the first one has the address
+        self._claimed: dict[str, dict[Claim, bool]] = {}
 
-    def set_service(self, service: Service) -> str:
-        """Take a Service in; return its key."""
+    def set_service(self, service: Service) -> set[str]:
+        """Take a Service in; return the keys of all that change with it."""
         key = f"{service.metadata.namespace}/{service.metadata.name}"
         self._services[key] = service
-        return key
+        return {key} | self._claim(key, dict(_claims(service)))
 
-    def drop_service(self, service: Service) -> str:
-        """Forget a Service; return its key."""
+    def drop_service(self, service: Service) -> set[str]:
+        """Forget a Service; return the keys of all that change with it."""
         key = f"{service.metadata.namespace}/{service.metadata.name}"
         self._services.pop(key, None)
-        return key
+        return {key} | self._claim(key, {})
 
-    def set_slice(self, piece: EndpointSlice) -> str | None:
-        """Take a slice in; return the key of its Service, None when it has none."""
+    def services(self) -> list[str]:
+        """Return the keys of all Services."""
+        return list(self._services)
+
+    def check(self, key: str) -> Check | None:
+        """Return what load balancers are told of a Service; None where none asks."""
+        service = self._services.get(key)
+        if service is None or not needs_health_check(service) or not _is_ours(service):
+            return None
+        ready = {
+            b.target.ip
+            for port in service.spec.ports or ()
+            for b in self._backends(key, port)
+            if b.ready and b.local
+        }
+        port = service.spec.healthCheckNodePort
+        return Check(port, len(ready)) if port else None
+
+    def _claim(self, key: str, wanted: dict[Claim, bool]) -> set[str]:
+        """Note which addresses a Service names: the first has it, but a ClusterIP is its owner's.
+
+        Returns those who lose one, or come into what this one gave up.
+        """
+        before = self._claimed.pop(key, {})
+        holders = {claim: self._holder(claim) for claim in before.keys() ^ wanted.keys()}
+        for claim in before.keys() - wanted.keys():
+            self._claimants[claim].remove(key)
+            if not self._claimants[claim]:
+                del self._claimants[claim]
+        for claim in wanted.keys() - before.keys():
+            waiting = self._claimants.setdefault(claim, [])
+            waiting.insert(0 if wanted[claim] else len(waiting), key)
+        if wanted:
+            self._claimed[key] = wanted
+        changed = {c: (old, new) for c, old in holders.items() if old != (new := self._holder(c))}
+        return {holder for pair in changed.values() for holder in pair if holder}
+
+    def _holder(self, claim: Claim) -> str:
+        waiting = self._claimants.get(claim)
+        return waiting[0] if waiting else ""
+
+    def set_slice(self, piece: EndpointSlice) -> set[str]:
+        """Take a slice in; return the key of its Service, as far as it has one."""
         key = _owner(piece)
         if key is None or piece.addressType != "IPv4":
-            return None
+            return set()
         self._slices.setdefault(key, {})[piece.metadata.name or ""] = piece
-        return key
+        return {key}
 
-    def drop_slice(self, piece: EndpointSlice) -> str | None:
+    def drop_slice(self, piece: EndpointSlice) -> set[str]:
         """Forget a slice; return the key of its Service."""
         key = _owner(piece)
         if key is None or key not in self._slices:
-            return None
+            return set()
         self._slices[key].pop(piece.metadata.name or "", None)
         if not self._slices[key]:
             del self._slices[key]
-        return key
+        return {key}
 
     def frontends(self, key: str) -> list[Frontend]:
         """Return what the Service `namespace/name` is now; [] when there is nothing to serve."""
         service = self._services.get(key)
         if service is None or not _is_ours(service):
             return []
-        spec = service.spec
-        given = spec.clusterIPs or [spec.clusterIP or ""]
-        cluster_ips = tuple(ip for ip in given if _is_ipv4(ip))
+        cluster_ips = _cluster_ips(service)
         if not cluster_ips:
             return []
-        return [self._frontend(key, service, port, cluster_ips) for port in spec.ports or ()]
+        ports = service.spec.ports or ()
+        return [self._frontend(key, service, port, cluster_ips) for port in ports]
 
     def _frontend(
         self, key: str, service: Service, port: ServicePort, cluster_ips: tuple[str, ...]
@@ -134,15 +189,20 @@ class Model:
             port=port.port,
             node_port=port.nodePort or 0,
             cluster_ips=cluster_ips,
-            external_ips=tuple(ip for ip in spec.externalIPs or () if _is_ipv4(ip)),
+            external_ips=self._won(key, port, _external_ips(service)),
             targets=anywhere,
             local_targets=here,
             internal_local=spec.internalTrafficPolicy == "Local",
             external_local=spec.externalTrafficPolicy == "Local",
-            balancer_ips=tuple(_balancer_ips(service)),
+            balancer_ips=self._won(key, port, _balancer_ips(service)),
             sources=tuple(s.strip() for s in spec.loadBalancerSourceRanges or () if _is_ipv4(s)),
             affinity=affinity_seconds(service) if has_session_affinity(service) else 0,
         )
+
+    def _won(self, key: str, port: ServicePort, ips: Iterable[str]) -> tuple[str, ...]:
+        """Return the addresses that no other Service named first, with this port."""
+        protocol = port.protocol or "TCP"
+        return tuple(ip for ip in ips if self._holder((ip, protocol, port.port)) == key)
 
     def _backends(self, key: str, port: ServicePort) -> Iterable[Backend]:
         name, protocol = port.name or "", port.protocol or "TCP"
@@ -166,6 +226,28 @@ def _is_ours(service: Service) -> bool:
     if service.spec.type == "ExternalName" or service.spec.clusterIP in (None, "", "None"):
         return False
     return PROXY_LABEL not in (service.metadata.labels or {})
+
+
+def _claims(service: Service) -> Iterable[tuple[Claim, bool]]:
+    """Return the addresses a Service names, and whether one is its own within the cluster."""
+    if not _is_ours(service):
+        return
+    for port in service.spec.ports or ():
+        protocol = port.protocol or "TCP"
+        for ip in (*_external_ips(service), *_balancer_ips(service)):
+            yield (ip, protocol, port.port), False
+        for ip in _cluster_ips(service):
+            yield (ip, protocol, port.port), True
+
+
+def _cluster_ips(service: Service) -> tuple[str, ...]:
+    given = service.spec.clusterIPs or [service.spec.clusterIP or ""]
+    return tuple(ip for ip in given if _is_ipv4(ip))
+
+
+def _external_ips(service: Service) -> list[str]:
+    balancers = set(_balancer_ips(service))
+    return [ip for ip in service.spec.externalIPs or () if _is_ipv4(ip) and ip not in balancers]
 
 
 def _balancer_ips(service: Service) -> Iterable[str]:

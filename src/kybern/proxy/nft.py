@@ -18,8 +18,11 @@ from kybern.lib import logs
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from kybern.proxy.conntrack import Flow
+
 log = logs.get("proxy")
 
+PACKAGES = {"nft": "nftables", "conntrack": "conntrack"}
 LINE = 200  # characters
 SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
 
@@ -40,7 +43,8 @@ def program(name: str = "nft") -> str:
     """
     path = shutil.which(name) or shutil.which(name, path=SYSTEM_PATH)
     if path is None:
-        raise MissingError(f"{name} is not installed: install the package nftables.")
+        package = PACKAGES.get(name, name)
+        raise MissingError(f"{name} is not installed: install the package {package}.")
     return path
 
 
@@ -60,17 +64,22 @@ async def table_exists(table: str, family: str) -> bool:
     return (await _run([program(), "list", "table", family, table], b""))[0] == 0
 
 
-async def forget_connections(flows: Iterable[tuple[str, int]]) -> None:
-    """Make the kernel forget UDP flows to (address, port): they would keep their old endpoint.
-
-    conntrack exits with 1 when there was none, which is fine.
-    """
-    path = shutil.which("conntrack") or shutil.which("conntrack", path=SYSTEM_PATH)
-    if path is None:
+async def flows() -> str:
+    """Return the kernel's UDP flows as conntrack lists them; "" where there is no conntrack."""
+    try:
+        path = program("conntrack")
+    except MissingError:
         log.warning("conntrack is not installed: UDP flows keep their endpoint until they end")
-        return
-    for address, port in flows:
-        await _run([path, "-D", "-p", "udp", "-d", address, "--dport", str(port)], b"")
+        return ""
+    return (await _run([path, "-L", "-p", "udp"], b""))[1]
+
+
+async def forget(gone: Iterable[Flow]) -> None:
+    """Make the kernel forget UDP flows. One that ended by itself meanwhile is fine."""
+    for flow in gone:
+        ports = ["--sport", str(flow.client_port), "--dport", str(flow.port)]
+        where = ["-s", flow.client, "-d", flow.address, *ports]
+        await _run([program("conntrack"), "-D", "-p", "udp", *where], b"")
 
 
 async def _run(argv: list[str], text: bytes) -> tuple[int, str]:

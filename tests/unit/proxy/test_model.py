@@ -1,6 +1,13 @@
 """Which endpoints a Service leads to."""
 
-from kybern.api.core.v1 import Service, ServicePort, ServiceSpec
+from kybern.api.core.v1 import (
+    LoadBalancerIngress,
+    LoadBalancerStatus,
+    Service,
+    ServicePort,
+    ServiceSpec,
+    ServiceStatus,
+)
 from kybern.api.discovery.v1 import Endpoint, EndpointConditions, EndpointPort, EndpointSlice
 from kybern.api.meta.v1 import ObjectMeta
 from kybern.proxy.endpoints import Target
@@ -70,8 +77,71 @@ def test_forgetting():
     model = Model("one")
     model.set_service(service())
     slice_ = piece(endpoint("10.0.0.1", ready=True))
-    assert model.set_slice(slice_) == "shop/web"
-    assert model.drop_slice(slice_) == "shop/web"
+    assert model.set_slice(slice_) == {"shop/web"}
+    assert model.drop_slice(slice_) == {"shop/web"}
     assert model.frontends("shop/web")[0].targets == ()
     model.drop_service(service())
     assert model.frontends("shop/web") == []
+
+
+def named(name, **spec):
+    made = service(**spec)
+    made.metadata.name = name
+    return made
+
+
+def test_an_external_address_is_the_first_ones():
+    model = Model("one")
+    first = named("first", clusterIP="10.96.0.8", externalIPs=["192.0.2.7"])
+    second = named("second", clusterIP="10.96.0.9", externalIPs=["192.0.2.7", "192.0.2.8"])
+    model.set_service(first)
+    model.set_service(second)
+    assert model.frontends("shop/first")[0].external_ips == ("192.0.2.7",)
+    assert model.frontends("shop/second")[0].external_ips == ("192.0.2.8",)
+    assert model.drop_service(first) == {"shop/first", "shop/second"}
+    assert model.frontends("shop/second")[0].external_ips == ("192.0.2.7", "192.0.2.8")
+
+
+def test_nobody_takes_a_cluster_ip():
+    model = Model("one")
+    thief = named("thief", clusterIP="10.96.0.8", externalIPs=["10.96.0.7"])
+    model.set_service(thief)
+    assert model.set_service(service()) == {"shop/web", "shop/thief"}
+    assert model.frontends("shop/thief")[0].external_ips == ()
+
+
+def test_addresses_of_load_balancers():
+    made = service(type="LoadBalancer", loadBalancerSourceRanges=["10.0.0.0/8", " 192.0.2.0/24"])
+    ingress = [
+        LoadBalancerIngress(ip="192.0.2.9", ipMode="VIP"),
+        LoadBalancerIngress(ip="192.0.2.10", ipMode="Proxy"),
+        LoadBalancerIngress(hostname="lb.example.com"),
+    ]
+    made.status = ServiceStatus(loadBalancer=LoadBalancerStatus(ingress=ingress))
+    model = Model("one")
+    model.set_service(made)
+    (front,) = model.frontends("shop/web")
+    assert front.balancer_ips == ("192.0.2.9",)
+    assert front.sources == ("10.0.0.0/8", "192.0.2.0/24")
+
+
+def test_what_load_balancers_are_told():
+    made = service(type="LoadBalancer", externalTrafficPolicy="Local", healthCheckNodePort=31000)
+    model = Model("one")
+    model.set_service(made)
+    assert model.check("shop/web") == (31000, 0)
+    leaving = endpoint("10.0.0.3", ready=False, serving=True, terminating=True)
+    model.set_slice(
+        piece(endpoint("10.0.0.1", ready=True), endpoint("10.0.0.2", "two", ready=True), leaving)
+    )
+    assert model.check("shop/web") == (31000, 1)
+    made.spec.externalTrafficPolicy = "Cluster"
+    assert model.check("shop/web") is None
+
+
+def test_affinity():
+    model = Model("one")
+    model.set_service(service(sessionAffinity="ClientIP"))
+    assert model.frontends("shop/web")[0].affinity == 10800
+    model.set_service(service(sessionAffinity="None"))
+    assert model.frontends("shop/web")[0].affinity == 0

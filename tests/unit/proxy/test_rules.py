@@ -6,7 +6,6 @@ from kybern.proxy.endpoints import Target
 from kybern.proxy.kernel import Kernel
 from kybern.proxy.model import Frontend
 from kybern.proxy.rules import EMPTY, render
-from kybern.proxy.sync import stale_flows
 
 PODS = "10.244.0.0/16"
 
@@ -134,16 +133,3 @@ def test_both_protocols_of_a_port_are_kept_apart():
     elements = render([tcp, udp], PODS).elements
     assert elements["tcp-endpoints"] == {"10.96.0.7 . 80 . 0": "10.0.0.1 . 8080"}
     assert elements["udp-endpoints"] == {"10.96.0.7 . 80 . 0": "10.0.0.2 . 8080"}
-
-
-@pytest.mark.parametrize(
-    ("old", "new", "stale"),
-    [
-        (front("a", protocol="udp"), front("a", "b", protocol="udp"), set()),
-        (front("a", protocol="udp"), front("b", protocol="udp"), {("10.96.0.7", 80)}),
-        (front(protocol="udp"), front("b", protocol="udp"), {("10.96.0.7", 80)}),
-        (front("a"), front("b"), set()),
-    ],
-)
-def test_udp_flows_to_lost_endpoints_are_forgotten(old, new, stale):
-    assert stale_flows([old], [new]) == stale

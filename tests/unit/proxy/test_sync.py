@@ -4,6 +4,8 @@ import asyncio
 
 import pytest
 
+from kybern.api.core.v1 import Node, NodeAddress, NodeStatus
+from kybern.api.meta.v1 import ObjectMeta
 from kybern.proxy import nft, sync
 from kybern.proxy.sync import Proxy, ProxyConfig
 
@@ -14,7 +16,7 @@ class FakeInformer:
     def __init__(self):
         self.handlers = None
 
-    def on(self, *, add, update, delete):
+    def on(self, *, add, update, delete=None):
         self.handlers = (add, update, delete)
         return self
 
@@ -62,8 +64,8 @@ def world(monkeypatch):
     monkeypatch.setattr(sync, "enable_forwarding", lambda: None)
     informers = FakeInformers()
     proxy = Proxy(ProxyConfig(node_name="one"), informers)
-    services, slices = informers.made
-    return proxy, kernel, services, slices
+    services, slices, nodes = informers.made
+    return proxy, kernel, services, slices, nodes
 
 
 async def turn():
@@ -72,7 +74,7 @@ async def turn():
 
 
 def test_what_changes_during_a_transaction_is_in_the_next(world, virtual):
-    proxy, kernel, services, slices = world
+    proxy, kernel, services, slices, _nodes = world
 
     async def story():
         task = asyncio.get_running_loop().create_task(proxy.run())
@@ -98,7 +100,7 @@ def test_what_changes_during_a_transaction_is_in_the_next(world, virtual):
 
 
 def test_after_a_refusal_everything_is_written_anew(world, virtual):
-    proxy, kernel, services, slices = world
+    proxy, kernel, services, slices, _nodes = world
 
     async def story():
         task = asyncio.get_running_loop().create_task(proxy.run())
@@ -112,6 +114,36 @@ def test_after_a_refusal_everything_is_written_anew(world, virtual):
         text = kernel.text()
         assert "10.0.0.1" in text
         assert "nat-prerouting" in text
+        task.cancel()
+
+    virtual(story())
+
+
+def node(*addresses, zone=None):
+    listed = [NodeAddress(type="InternalIP", address=a) for a in addresses]
+    labels = {"topology.kubernetes.io/zone": zone} if zone else {}
+    return Node(metadata=ObjectMeta(name="one", labels=labels), status=NodeStatus(addresses=listed))
+
+
+def test_node_ports_are_served_on_the_addresses_of_the_node(world, virtual):
+    proxy, kernel, services, _slices, nodes = world
+
+    async def story():
+        task = asyncio.get_running_loop().create_task(proxy.run())
+        kernel.gate.set()
+        await turn()
+        services.handlers[0](service())
+        nodes.handlers[0](node("192.0.2.1"))
+        await turn()
+        assert "node_addresses { 192.0.2.1 }" in kernel.text()
+        count = len(kernel.transactions)
+        nodes.handlers[1](None, node("192.0.2.1"))
+        await turn()
+        assert len(kernel.transactions) == count
+        nodes.handlers[1](None, node("192.0.2.2", zone="here"))
+        await turn()
+        assert "node_addresses { 192.0.2.2 }" in kernel.text()
+        assert proxy.healthy()
         task.cancel()
 
     virtual(story())
