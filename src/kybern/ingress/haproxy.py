@@ -96,7 +96,7 @@ class Haproxy:
                 try:
                     self._sockets[name] = _open(port)
                 except OSError as error:
-                    refused[port] = error.strerror or str(error)
+                    refused[port] = os.strerror(error.errno or 0)
                 else:
                     self._plan = None  # haproxy has to hear of it
         self.ports = {name: s[0].getsockname()[1] for name, s in self._sockets.items()}
@@ -117,15 +117,14 @@ class Haproxy:
     async def stop(self) -> None:
         """End haproxy at once, and listen no more."""
         process, self._process = self._process, None
-        if self._reading is not None:
-            self._reading.cancel()
-            self._reading = None
         for each in chain(*self._sockets.values()):
             each.close()
         self._sockets.clear()
         self.ports.clear()
         if process is not None:
             await _end(process)
+            if self._reading is not None:
+                await self._reading
             self._pid_file.unlink(missing_ok=True)
         self._plan = None
 
@@ -215,9 +214,10 @@ class Haproxy:
             elif text:
                 log.debug("haproxy", says=text)
         code = await process.wait()
-        log.warning("haproxy ended", code=code)
-        self._plan = None
-        self._ended()
+        if process is self._process:
+            log.warning("haproxy ended", code=code)
+            self._plan = None
+            self._ended()
 
     async def _wait_for(self, generation: int) -> None:
         """Wait until a worker with this configuration serves."""
@@ -262,6 +262,8 @@ class Haproxy:
             return (await reader.read(-1)).decode(errors="replace")
         finally:
             writer.close()
+            with contextlib.suppress(OSError):
+                await writer.wait_closed()
 
 
 def end_left(directory: Path) -> None:
