@@ -20,7 +20,7 @@ from kybern.kubelet.pods.view import State
 from kybern.kubelet.runtime.interface import RuntimeFailure
 from kybern.kubelet.runtime.messages import service as v
 from kybern.kubelet.server import exec as streaming
-from kybern.kubelet.server import stats
+from kybern.kubelet.server import ports, stats
 from kybern.kubelet.server.log_lines import BadLogOptions, parse_options
 from kybern.kubelet.server.logs import LogReader
 from kybern.kubelet.volumes.local_images import InUse, LocalVolumeProblem
@@ -257,7 +257,7 @@ class KubeletServer:
         if sandbox is None or not sandbox.ready:
             raise Refused(404, f'pod "{pod}" has no network')
         url = await self._runtime.port_forward_url(sandbox.id)
-        return await streaming.forward_ports(request, url)
+        return await ports.forward_ports(request, url)
 
     # --- finding
 

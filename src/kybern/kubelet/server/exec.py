@@ -1,8 +1,8 @@
-"""Exec, attach and port-forward: streams between a caller and the runtime.
+"""Exec and attach: streams between a caller and the runtime.
 
 In:   an upgrade request, and the URL where the runtime has prepared the streams.
 Out:  the answer to the request, which carries the streams until one side ends.
-By:   app.py.
+By:   app.py; `ports` shares the ways to the runtime.
 
 The runtime speaks SPDY/3.1. A caller which does so too gets the runtime's bytes as they are. One
 which speaks WebSocket has its messages translated: the first byte of each is a channel.
@@ -32,8 +32,6 @@ if TYPE_CHECKING:
 STDIN, STDOUT, STDERR, ERROR, RESIZE, CLOSE = 0, 1, 2, 3, 4, 255
 VERSION_HEADER = "x-stream-protocol-version"
 RUNTIME_PROTOCOL = "v4.channel.k8s.io"
-PORT_FORWARD = "portforward.k8s.io"
-TUNNEL = "SPDY/3.1+portforward.k8s.io"
 CHANNELS = (
     "v5.channel.k8s.io", "v4.channel.k8s.io", "v4.base64.channel.k8s.io", "channel.k8s.io",
     "base64.channel.k8s.io",
@@ -53,7 +51,7 @@ class Streams(NamedTuple):
 async def into_container(request: Request, url: str, streams: Streams) -> AnyResponse:
     """Answer an exec or attach request."""
     if spdy.is_spdy(request):
-        return await _pass_through(request, url, RUNTIME_PROTOCOL)
+        return await pass_through(request, url, RUNTIME_PROTOCOL)
     if not websocket.is_websocket(request):
         return Response(400, b"Upgrade request required", "text/plain")
 
@@ -66,36 +64,21 @@ async def into_container(request: Request, url: str, streams: Streams) -> AnyRes
         return Response(400, str(error).encode(), "text/plain")
 
 
-async def forward_ports(request: Request, url: str) -> AnyResponse:
-    """Answer a port-forward request."""
-    if spdy.is_spdy(request):
-        return await _pass_through(request, url, PORT_FORWARD)
-    if not websocket.is_websocket(request):
-        return Response(400, b"Upgrade request required", "text/plain")
-
-    async def run(socket: WebSocket) -> None:
-        runtime = await _connect(url, {VERSION_HEADER: PORT_FORWARD})
-        await _tunnel(socket, runtime)
-
-    try:
-        return websocket.accept(request, run, protocols=(TUNNEL,))
-    except websocket.HandshakeError as error:
-        return Response(400, str(error).encode(), "text/plain")
-
-
-async def _connect(url: str, headers: Mapping[str, str]) -> Stream:
+async def connect(url: str, headers: Mapping[str, str]) -> Stream:
+    """Return a connection to the runtime that speaks SPDY."""
     parts = urlsplit(url)
     client = HttpClient(f"{parts.scheme}://{parts.netloc}")
     target = parts.path + (f"?{parts.query}" if parts.query else "")
     return await client.upgrade(target, spdy.PROTOCOL, headers, method="POST", timeout=30.0)
 
 
-async def _pass_through(request: Request, url: str, default: str) -> AnyResponse:
+async def pass_through(request: Request, url: str, default: str) -> AnyResponse:
+    """Answer a caller that speaks SPDY with the runtime's bytes."""
     wanted = ", ".join(request.values(VERSION_HEADER)) or default
     if default == RUNTIME_PROTOCOL and RUNTIME_PROTOCOL in wanted:
         wanted = RUNTIME_PROTOCOL
     try:
-        runtime = await _connect(url, {VERSION_HEADER: wanted})
+        runtime = await connect(url, {VERSION_HEADER: wanted})
     except UpgradeRefused as refused:
         return Response(refused.status, refused.body, "text/plain")
     except OSError as error:
@@ -131,31 +114,40 @@ async def _copy(source: Stream, sink: Stream) -> None:
         sink.write_eof()
 
 
-async def _tunnel(socket: WebSocket, runtime: Stream) -> None:
-    """Carry SPDY bytes in messages."""
-
-    async def back() -> None:
-        with contextlib.suppress(StreamClosed):
-            while data := await runtime.read(COPY):
-                await socket.send(data)
-        socket.start_closing()
-
-    try:
-        async with asyncio.TaskGroup() as group:
-            returning = group.create_task(back())
-            with contextlib.suppress(StreamClosed):
-                async for message in socket:
-                    runtime.write(message if isinstance(message, bytes) else message.encode())
-                    await runtime.drain()
-            returning.cancel()
-    finally:
-        runtime.close()
-
-
 async def _translate(socket: WebSocket, url: str, streams: Streams) -> None:
-    runtime = await _connect(url, {VERSION_HEADER: RUNTIME_PROTOCOL})
+    runtime = await connect(url, {VERSION_HEADER: RUNTIME_PROTOCOL})
     async with spdy.SpdySession(runtime, client=True) as session:
         await _Translation(socket, streams).run(session)
+
+
+class Channels:
+    """Messages of a WebSocket whose first byte, or digit, is a channel."""
+
+    def __init__(self, socket: WebSocket) -> None:
+        self._socket = socket
+        self._base64 = "base64" in socket.protocol
+
+    async def send_all(self, channel: int, stream: SpdyStream) -> None:
+        """Pass on a stream until it ends."""
+        with contextlib.suppress(StreamClosed):
+            while data := await stream.read(COPY):
+                await self.send(channel, data)
+
+    async def send(self, channel: int, data: bytes) -> None:
+        """Send bytes to a caller, who may have left."""
+        with contextlib.suppress(StreamClosed):
+            if self._base64:
+                await self._socket.send(str(channel) + base64.b64encode(data).decode("ascii"))
+            else:
+                await self._socket.send(bytes((channel,)) + data)
+
+    def unpack(self, message: bytes | str) -> tuple[int, bytes]:
+        """Return channel and bytes of a message."""
+        if self._base64:
+            text = message if isinstance(message, str) else message.decode("ascii")
+            return int(text[:1] or "0"), base64.b64decode(text[1:])
+        data = message if isinstance(message, bytes) else message.encode()
+        return (data[0], data[1:]) if data else (STDIN, b"")
 
 
 class _Translation:
@@ -164,7 +156,7 @@ class _Translation:
     def __init__(self, socket: WebSocket, streams: Streams) -> None:
         self._socket = socket
         self._streams = streams
-        self._base64 = "base64" in socket.protocol
+        self._channels = Channels(socket)
         self._plain_errors = not socket.protocol.startswith("v")
 
     async def run(self, session: SpdySession) -> None:
@@ -193,7 +185,7 @@ class _Translation:
     async def _receive(self, incoming: Mapping[int, SpdyStream]) -> None:
         """Pass on what the caller sends; ends when the caller leaves."""
         async for message in self._socket:
-            channel, data = self._unpack(message)
+            channel, data = self._channels.unpack(message)
             if channel == CLOSE and data:
                 channel, data = data[0], b""
                 if channel in incoming:
@@ -207,30 +199,11 @@ class _Translation:
         """Pass on what the process writes, and how it ended, and say good-bye."""
         async with asyncio.TaskGroup() as group:
             for channel, stream in outgoing.items():
-                group.create_task(self._send_all(channel, stream))
+                group.create_task(self._channels.send_all(channel, stream))
         status = b""
         with contextlib.suppress(StreamClosed):
             while data := await error.read(COPY):
                 status += data
         if status and not (self._plain_errors and b'"Success"' in status):
-            await self._send(ERROR, status)
+            await self._channels.send(ERROR, status)
         self._socket.start_closing()
-
-    async def _send_all(self, channel: int, stream: SpdyStream) -> None:
-        with contextlib.suppress(StreamClosed):
-            while data := await stream.read(COPY):
-                await self._send(channel, data)
-
-    async def _send(self, channel: int, data: bytes) -> None:
-        with contextlib.suppress(StreamClosed):
-            if self._base64:
-                await self._socket.send(str(channel) + base64.b64encode(data).decode("ascii"))
-            else:
-                await self._socket.send(bytes((channel,)) + data)
-
-    def _unpack(self, message: bytes | str) -> tuple[int, bytes]:
-        if self._base64:
-            text = message if isinstance(message, str) else message.decode("ascii")
-            return int(text[:1] or "0"), base64.b64decode(text[1:])
-        data = message if isinstance(message, bytes) else message.encode()
-        return (data[0], data[1:]) if data else (STDIN, b"")
