@@ -24,6 +24,20 @@ SCHEMA = (
     / "kubernetes-json-schema/v1.36.0-local/_definitions.json"
 )
 
+# Fields that need not be sent and are written all the same, zero or not: their Go fields have no
+# `omitempty`. Schemas before v1.36 called them required.
+WRITTEN = {
+    "NetworkPolicySpec": {"podSelector"},
+    "PodDisruptionBudgetStatus": {
+        "currentHealthy",
+        "desiredHealthy",
+        "disruptionsAllowed",
+        "expectedPods",
+    },
+    "PriorityClass": {"value"},
+    "StatefulSetSpec": {"serviceName"},
+}
+
 MODULES = {  # schema prefix -> module under kybern.api
     "io.k8s.apimachinery.pkg.apis.meta.v1": "meta.v1",
     "io.k8s.api.core.v1": "core.v1",
@@ -164,7 +178,7 @@ class Module:
             if gvk and len(gvk) == 1 and {"kind", "apiVersion"} <= set(schema["properties"])
             else None
         )
-        required = set(schema.get("required", ()))
+        required = set(schema.get("required", ())) | WRITTEN.get(name, set())
         properties = schema.get("properties", {})
         message = self.message(name)
         lines = [

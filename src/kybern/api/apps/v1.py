@@ -257,7 +257,7 @@ class StatefulSetSpec(
     replicas: Annotated[int | None, Field(1, "int32")] = None
     revisionHistoryLimit: Annotated[int | None, Field(8, "int32")] = None
     selector: Annotated[meta.LabelSelector, Field(2, "message", map_type="atomic")] = field(default_factory=meta.LabelSelector)
-    serviceName: Annotated[str | None, Field(5, "string")] = None
+    serviceName: Annotated[str, Field(5, "string")] = field(default_factory=str)
     template: Annotated[core.PodTemplateSpec, Field(3, "message")] = field(default_factory=core.PodTemplateSpec)
     updateStrategy: Annotated[StatefulSetUpdateStrategy | None, Field(7, "message")] = None
     volumeClaimTemplates: Annotated[list[core.PersistentVolumeClaim] | None, Field(4, "message", list_type="atomic")] = None

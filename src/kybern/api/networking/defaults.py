@@ -22,16 +22,8 @@ def default_network_policy(obj: v1.NetworkPolicy) -> None:
         for port in rule.ports or ():
             if port.protocol is None:
                 port.protocol = "TCP"
-    if spec.podSelector is None:
-        spec.podSelector = _everything()
     if not spec.policyTypes:
         spec.policyTypes = ["Ingress", "Egress"] if spec.egress else ["Ingress"]
-
-
-def _everything() -> Any:
-    from kybern.api.meta.v1 import LabelSelector
-
-    return LabelSelector()
 
 
 def default_ingress(obj: v1.Ingress) -> None:

@@ -227,7 +227,7 @@ class NetworkPolicySpec(
 ):
     egress: Annotated[list[NetworkPolicyEgressRule] | None, Field(3, "message", list_type="atomic")] = None
     ingress: Annotated[list[NetworkPolicyIngressRule] | None, Field(2, "message", list_type="atomic")] = None
-    podSelector: Annotated[meta.LabelSelector | None, Field(1, "message", map_type="atomic")] = None
+    podSelector: Annotated[meta.LabelSelector, Field(1, "message", map_type="atomic")] = field(default_factory=meta.LabelSelector)
     policyTypes: Annotated[list[str] | None, Field(4, "string", list_type="atomic")] = None
 
 

@@ -33,11 +33,11 @@ class PodDisruptionBudgetStatus(
     Struct, kw_only=True, omit_defaults=True, gc=False, forbid_unknown_fields=True
 ):
     conditions: Annotated[list[meta.Condition] | None, Field(7, "message", merge_key="type", strategy="merge", list_type="map", list_keys=("type",))] = None
-    currentHealthy: Annotated[int | None, Field(4, "int32")] = None
-    desiredHealthy: Annotated[int | None, Field(5, "int32")] = None
+    currentHealthy: Annotated[int, Field(4, "int32")] = field(default_factory=int)
+    desiredHealthy: Annotated[int, Field(5, "int32")] = field(default_factory=int)
     disruptedPods: Annotated[dict[str, Time] | None, Field(2, "Time")] = None
-    disruptionsAllowed: Annotated[int | None, Field(3, "int32")] = None
-    expectedPods: Annotated[int | None, Field(6, "int32")] = None
+    disruptionsAllowed: Annotated[int, Field(3, "int32")] = field(default_factory=int)
+    expectedPods: Annotated[int, Field(6, "int32")] = field(default_factory=int)
     observedGeneration: Annotated[int | None, Field(1, "int64")] = None
 
 

@@ -19,8 +19,6 @@ def default_priority_class(obj: PriorityClass) -> None:
     """The important may push the unimportant out."""
     if obj.preemptionPolicy is None:
         obj.preemptionPolicy = "PreemptLowerPriority"
-    if obj.value is None:
-        obj.value = 0
 
 
 DEFAULTERS: Final[dict[str, Callable[[Any], None]]] = {"PriorityClass": default_priority_class}

@@ -19,7 +19,7 @@ class PriorityClass(
     description: Annotated[str | None, Field(4, "string")] = None
     globalDefault: Annotated[bool | None, Field(3, "bool")] = None
     preemptionPolicy: Annotated[str | None, Field(5, "string")] = None
-    value: Annotated[int | None, Field(2, "int32")] = None
+    value: Annotated[int, Field(2, "int32")] = field(default_factory=int)
 
 
 class PriorityClassList(

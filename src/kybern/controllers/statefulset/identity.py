@@ -74,7 +74,7 @@ def new_pod(stateful_set: StatefulSet, revision: Revision, number: int) -> Pod:
     metadata, template = stateful_set.metadata, revision.template
     name = f"{metadata.name}-{number}"
     spec = codec.clone(template.spec)
-    spec.hostname, spec.subdomain = name, stateful_set.spec.serviceName
+    spec.hostname, spec.subdomain = name, stateful_set.spec.serviceName or None
     spec.volumes = _volumes(stateful_set, number, spec.volumes) or None
     labels = {**(template.metadata.labels or {}), **_labels(name, number), REVISION: revision.name}
     return Pod(
