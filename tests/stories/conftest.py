@@ -34,6 +34,7 @@ class Cluster:
     def __init__(self, directory, port):
         self.directory = Path(directory)
         self.port = port
+        self.ingress_ports = {}  # by scheme, where they are not 80 and 443
         self.env = {
             **os.environ,
             "KUBECONFIG": str(self.directory / "admin.kubeconfig"),
@@ -148,7 +149,9 @@ def cluster(busybox_archive):
     before = network()
     cluster = Cluster(short_directory(), free_port())
     try:
-        cluster.up("--token", "a-token-for-stories")
+        cluster.ingress_ports = {"http": free_port(), "https": free_port()}
+        ports = [f"--ingress-{name}-port={port}" for name, port in cluster.ingress_ports.items()]
+        cluster.up("--token", "a-token-for-stories", *ports)
         cluster.kybern("image", "load", str(busybox_archive))
         yield cluster
     finally:

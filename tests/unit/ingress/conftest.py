@@ -35,7 +35,7 @@ def rule(host, *paths):
     )
 
 
-def ingress(*rules, name="web", namespace="shop", default=None, tls=(), created="2026"):
+def ingress(*rules, name="web", namespace="shop", default=None, tls=(), created=None):
     return Ingress(
         metadata=ObjectMeta(name=name, namespace=namespace, creationTimestamp=created),
         spec=IngressSpec(

@@ -4,6 +4,7 @@ import asyncio
 import contextlib
 import functools
 import ssl
+from concurrent import futures
 
 import pytest
 
@@ -254,5 +255,64 @@ def test_a_port_that_is_taken(live, tmp_path):
             assert proxy.listen() == {port: "Address already in use"}
             assert set(proxy.ports) == {"http"}
             await proxy.stop()
+
+    live(story())
+
+
+def test_a_websocket_passes(live, tmp_path):
+    async def echo(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 101 Switching Protocols\r\nUpgrade: websocket\r\n")
+        writer.write(b"Connection: Upgrade\r\n")
+        writer.write(b"Sec-WebSocket-Accept: s3pPLMBiTxaQ9kYGzzhZRbK+xOo=\r\n\r\n")
+        while data := await reader.read(99):
+            writer.write(data)
+        writer.close()
+
+    async def story():
+        server = await asyncio.start_server(echo, "127.0.0.1", 0)
+        async with site(tmp_path) as it, server:
+            it.world.add("ws", "127.0.0.1", port=server.sockets[0].getsockname()[1])
+            await it.apply(ingress(rule("a.test", ("/", "Prefix", "ws"))))
+            reader, writer = await asyncio.open_connection("127.0.0.1", it.proxy.ports["http"])
+            writer.write(b"GET / HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\n")
+            writer.write(b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n")
+            writer.write(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
+            assert b" 101 " in await reader.readuntil(b"\r\n\r\n")
+            for _ in range(2):
+                writer.write(b"hello")
+                assert await reader.readexactly(5) == b"hello"
+                await it.apply(ingress(default="ws"))  # a reload does not end it
+            writer.close()
+            await writer.wait_closed()
+
+    live(story())
+
+
+def test_grpc_passes(live, tmp_path):
+    import grpc
+
+    class Handler(grpc.GenericRpcHandler):
+        def service(self, details):
+            return grpc.unary_stream_rpc_method_handler(lambda asked, _: iter((asked, asked)))
+
+    def ask(port):
+        with grpc.insecure_channel(
+            f"127.0.0.1:{port}", options=[("grpc.default_authority", "a.test")]
+        ) as channel:
+            return list(channel.unary_stream("/x.Y/Z")(b"hello", timeout=10))
+
+    async def story():
+        server = grpc.server(futures.ThreadPoolExecutor(2), handlers=(Handler(),))
+        port = server.add_insecure_port("127.0.0.1:0")
+        server.start()
+        try:
+            async with site(tmp_path) as it:
+                it.world.add("grpc", "127.0.0.1", port=port, protocol="kubernetes.io/h2c")
+                await it.apply(ingress(rule("a.test", ("/x.Y", "Prefix", "grpc"))))
+                found = await asyncio.to_thread(ask, it.proxy.ports["http"])
+                assert found == [b"hello", b"hello"]
+        finally:
+            server.stop(0)
 
     live(story())
