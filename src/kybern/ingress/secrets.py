@@ -9,6 +9,8 @@ One watch for each name, because the node may read no other Secrets (`cmd/ingres
 
 from __future__ import annotations
 
+import os
+import ssl
 from typing import TYPE_CHECKING
 
 from kybern.api.core.v1 import Secret
@@ -57,6 +59,25 @@ class Secrets:
 
     def _look(self, key: Key, informer: Informer[Secret]) -> None:
         new = certificate(key[1], informer.get(*key))
+        if new.pem and (why := refused(new.pem)):
+            new = Certificate(problem=f'Secret "{key[1]}" has no usable certificate: {why}')
         if new != self.certificates.get(key):
             self.certificates[key] = new
             self._changed()
+
+
+def refused(pem: bytes) -> str:
+    """Return why OpenSSL would not serve with a certificate; "" when it would.
+
+    haproxy reads all of them or starts not at all: one key that is too short must not harm others.
+    """
+    descriptor = os.memfd_create("certificate")
+    try:
+        os.write(descriptor, pem)
+        context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+        context.load_cert_chain(f"/proc/self/fd/{descriptor}", password="")
+    except ssl.SSLError as error:
+        return error.reason or str(error)
+    finally:
+        os.close(descriptor)
+    return ""

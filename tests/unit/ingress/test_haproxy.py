@@ -3,7 +3,12 @@
 import asyncio
 import contextlib
 import functools
+import os
+import select
+import signal
 import ssl
+import subprocess
+import sys
 from concurrent import futures
 
 import pytest
@@ -27,8 +32,9 @@ SERVICES = ("web", "api", "other", "deep", "any")
 class Site:
     """A proxy, and a server for each Service that says its name and the request's headers."""
 
-    def __init__(self, proxy, world):
+    def __init__(self, proxy, world, ended):
         self.proxy = proxy
+        self.ended = ended
         self.world = world
 
     async def apply(self, *ingresses, certificates=None):
@@ -81,10 +87,11 @@ async def site(directory):
         node_name="n", address="10.0.0.1", directory=directory, http_port=0, https_port=0
     )
     async with Tasks("site") as tasks:
-        proxy = haproxy.Haproxy(config, SYSTEM, tasks, lambda: None)
+        ended = asyncio.Event()
+        proxy = haproxy.Haproxy(config, SYSTEM, tasks, ended.set)
         try:
             assert proxy.listen() == {}
-            yield Site(proxy, world)
+            yield Site(proxy, world, ended)
         finally:
             await proxy.stop()
             for each in (*servers, *connections):
@@ -231,16 +238,66 @@ def test_a_connection_outlives_reloads(live, tmp_path):
     live(story())
 
 
+def test_a_proxy_that_is_killed_starts_again(live, tmp_path):
+    async def story():
+        async with site(tmp_path) as it:
+            one = ingress(rule("a.test", ("/", "Prefix", "web")))
+            await it.apply(one)
+            os.kill(int((tmp_path / "haproxy.pid").read_text()), signal.SIGKILL)
+            await it.ended.wait()
+            waiting = asyncio.ensure_future(it.get("a.test"))  # nobody answers, nobody refuses
+            await it.apply(one)
+            assert name_of(await waiting) == "web"
+
+    live(story())
+
+
 def test_nothing_is_left(live, tmp_path):
     async def story():
         async with site(tmp_path) as it:
             await it.apply(ingress(default="web"))
             pid = int((tmp_path / "haproxy.pid").read_text())
-            assert haproxy.os.path.exists(f"/proc/{pid}")
-        assert not haproxy.os.path.exists(f"/proc/{pid}")
+            assert os.path.exists(f"/proc/{pid}")
+        assert not os.path.exists(f"/proc/{pid}")
         assert not (tmp_path / "haproxy.pid").exists()
 
     live(story())
+
+
+def test_it_ends_with_its_parent(tmp_path):
+    program = """
+import asyncio, sys
+from pathlib import Path
+from kybern.ingress.config import IngressConfig
+from kybern.ingress.haproxy import Haproxy
+from kybern.ingress.plan import make
+from kybern.ingress.backends import Around
+from kybern.lib.clock import SYSTEM
+from kybern.lib.tasks import Tasks
+
+async def main():
+    config = IngressConfig(
+        node_name="n", address="", directory=Path(sys.argv[1]), http_port=0, https_port=0
+    )
+    async with Tasks() as tasks:
+        proxy = Haproxy(config, SYSTEM, tasks, lambda: None)
+        proxy.listen()
+        await proxy.apply(make([], Around(None, None), {}))
+        print("serving", flush=True)
+        await asyncio.Event().wait()
+
+asyncio.run(main())
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program, str(tmp_path)], stdout=subprocess.PIPE
+    ) as parent:
+        assert parent.stdout.readline() == b"serving\n"
+        pid = os.pidfd_open(int((tmp_path / "haproxy.pid").read_text()))
+        parent.kill()
+        try:
+            assert select.select([pid], [], [], 20)[0]
+        finally:
+            os.close(pid)
 
 
 def test_a_port_that_is_taken(live, tmp_path):

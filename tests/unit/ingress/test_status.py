@@ -7,6 +7,7 @@ import pytest
 from kybern.api.core.v1 import Node, NodeAddress, NodeCondition, NodeStatus, Secret
 from kybern.ingress import status
 from kybern.ingress.certificates import certificate
+from kybern.ingress.secrets import refused
 from kybern.lib import pki
 
 from .conftest import ingress
@@ -80,3 +81,9 @@ def test_certificates_that_cannot_be(pairs):
         found = certificate("x", secret(**data))
         assert found.problem.startswith('Secret "x" has no usable certificate: ')
         assert not found.pem
+
+
+def test_openssl_has_the_last_word(pairs):
+    one, other = pairs
+    assert refused(one.certificate + one.key) == ""
+    assert refused(one.certificate + other.key) != ""
