@@ -130,6 +130,12 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         return str(ipaddress.ip_network(self.node_cidr)[1])
 
     @property
+    def balancer_cidr(self) -> str:
+        """Addresses of LoadBalancer Services: as many as nodes may have, right after those."""
+        nodes = ipaddress.ip_network(self.node_cidr)
+        return f"{nodes.broadcast_address + 1}/{nodes.prefixlen}"
+
+    @property
     def cgroup_root(self) -> str:
         """The cgroup of all pods of this node."""
         parts = ["/kubepods", *([str(self.slot)] if self.slot or self.index > 1 else [])]

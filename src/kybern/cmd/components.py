@@ -125,6 +125,7 @@ class Components:
             allocate_node_cidrs=True,
             cluster_cidrs=(self._settings.cluster_cidr,),
             service_cidrs=(self._settings.service_cidr,),
+            load_balancer_cidrs=(self._settings.balancer_cidr,),
         )
         rng = random.Random()  # noqa: S311 - jitter
         return Host(ALL, self._controller, informers, SYSTEM, config, rng)

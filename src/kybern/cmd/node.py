@@ -167,6 +167,7 @@ def proxy_config(settings: Settings) -> ProxyConfig:
         table=settings.nft_table,
         cluster_cidr=settings.cluster_cidr,
         service_cidr=settings.service_cidr,
+        balancer_cidr="" if settings.node_only else settings.balancer_cidr,
     )
 
 

@@ -27,6 +27,7 @@ from kybern.controllers.endpointslicemirroring.controller import EndpointSliceMi
 from kybern.controllers.ephemeralvolume.controller import EphemeralVolumeController
 from kybern.controllers.garbagecollector.controller import GarbageCollector
 from kybern.controllers.job.controller import JobController
+from kybern.controllers.loadbalancer.controller import LoadBalancerController
 from kybern.controllers.localpath.controller import LocalPathController
 from kybern.controllers.namespace.controller import NamespaceController
 from kybern.controllers.nodeipam.controller import NodeIpamController
@@ -148,6 +149,13 @@ ALL: tuple[Descriptor, ...] = (
         component="cidrAllocator",
         make=NodeIpamController,
         aliases=("nodeipam",),
+    ),
+    Descriptor(
+        "service-lb-controller",
+        account="service-controller",
+        component="service-controller",
+        make=LoadBalancerController,
+        aliases=("service",),
     ),
     Descriptor(
         "node-lifecycle-controller",

@@ -9,6 +9,7 @@ Which endpoints get traffic is decided in endpoints.py.
 
 from __future__ import annotations
 
+from ipaddress import IPv4Network, collapse_addresses, ip_address
 from typing import TYPE_CHECKING, NamedTuple
 
 from kybern.api.core.services import affinity_seconds, has_session_affinity, needs_health_check
@@ -88,6 +89,7 @@ class Model:
 
     def __init__(self, node_name: str) -> None:
         self.zone = ""
+        self.addresses: tuple[str, ...] = ()  # of this node
         self._node = node_name
         self._services: dict[str, Service] = {}
         self._slices: dict[str, dict[str, EndpointSlice]] = {}
@@ -109,6 +111,10 @@ class Model:
     def services(self) -> list[str]:
         """Return the keys of all Services."""
         return list(self._services)
+
+    def guarded(self) -> list[str]:
+        """Return the keys of those that let only some clients in."""
+        return [k for k, s in self._services.items() if s.spec.loadBalancerSourceRanges]
 
     def check(self, key: str) -> Check | None:
         """Return what load balancers are told of a Service; None where none asks."""
@@ -180,6 +186,7 @@ class Model:
         self, key: str, service: Service, port: ServicePort, cluster_ips: tuple[str, ...]
     ) -> Frontend:
         spec = service.spec
+        balancer_ips = self._won(key, port, _balancer_ips(service))
         backends = list(self._backends(key, port))
         anywhere, here = choose(backends, self._node, self.zone)
         return Frontend(
@@ -194,10 +201,21 @@ class Model:
             local_targets=here,
             internal_local=spec.internalTrafficPolicy == "Local",
             external_local=spec.externalTrafficPolicy == "Local",
-            balancer_ips=self._won(key, port, _balancer_ips(service)),
-            sources=tuple(s.strip() for s in spec.loadBalancerSourceRanges or () if _is_ipv4(s)),
+            balancer_ips=balancer_ips,
+            sources=self._sources(service, balancer_ips),
             affinity=affinity_seconds(service) if has_session_affinity(service) else 0,
         )
+
+    def _sources(self, service: Service, balancer_ips: tuple[str, ...]) -> tuple[str, ...]:
+        """Return who may use a load balancer; everybody when nobody is named.
+
+        Where its address is this machine's own, a connection from here comes from that address.
+        """
+        given = [s.strip() for s in service.spec.loadBalancerSourceRanges or ()]
+        networks = [IPv4Network(s, strict=False) for s in given if _is_ipv4(s)]
+        here = [ip_address(address) for address in self.addresses]
+        ourselves = balancer_ips if any(a in n for n in networks for a in here) else ()
+        return (*map(str, collapse_addresses(networks)), *ourselves)
 
     def _won(self, key: str, port: ServicePort, ips: Iterable[str]) -> tuple[str, ...]:
         """Return the addresses that no other Service named first, with this port."""

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 
 log = logs.get("proxy")
 
-PACKAGES = {"nft": "nftables", "conntrack": "conntrack"}
+PACKAGES = {"nft": "nftables", "ip": "iproute2"}
 LINE = 200  # characters
 SYSTEM_PATH = "/usr/local/sbin:/usr/sbin:/sbin:/usr/bin:/bin"
 
@@ -52,7 +52,7 @@ async def apply(script: str) -> None:
     """Apply one transaction."""
     if not script:
         return
-    code, output = await _run([program(), "-f", "-"], script.encode())
+    code, output = await run([program(), "-f", "-"], script.encode())
     if code:
         # it repeats the line, which may name thousands of elements
         said = "\n".join(line[:LINE] for line in output.strip().splitlines())
@@ -61,7 +61,7 @@ async def apply(script: str) -> None:
 
 async def table_exists(table: str, family: str) -> bool:
     """Whether our table is in the kernel."""
-    return (await _run([program(), "list", "table", family, table], b""))[0] == 0
+    return (await run([program(), "list", "table", family, table]))[0] == 0
 
 
 async def flows() -> str:
@@ -71,7 +71,7 @@ async def flows() -> str:
     except MissingError:
         log.warning("conntrack is not installed: UDP flows keep their endpoint until they end")
         return ""
-    return (await _run([path, "-L", "-p", "udp"], b""))[1]
+    return (await run([path, "-L", "-p", "udp"]))[1]
 
 
 async def forget(gone: Iterable[Flow]) -> None:
@@ -79,10 +79,11 @@ async def forget(gone: Iterable[Flow]) -> None:
     for flow in gone:
         ports = ["--sport", str(flow.client_port), "--dport", str(flow.port)]
         where = ["-s", flow.client, "-d", flow.address, *ports]
-        await _run([program("conntrack"), "-D", "-p", "udp", *where], b"")
+        await run([program("conntrack"), "-D", "-p", "udp", *where])
 
 
-async def _run(argv: list[str], text: bytes) -> tuple[int, str]:
+async def run(argv: list[str], text: bytes = b"") -> tuple[int, str]:
+    """Run a program; return its exit code and what it said."""
     # A file in memory: nft opens /dev/stdin anew, which works neither for the sockets that uvloop
     # gives its children nor for a transaction larger than a pipe.
     file = os.memfd_create("nft")

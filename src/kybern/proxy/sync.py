@@ -23,6 +23,7 @@ from kybern.lib import logs
 from kybern.lib.backoff import Backoff
 from kybern.lib.clock import SYSTEM, Clock
 from kybern.proxy import conntrack, metrics, nft
+from kybern.proxy.announce import announce, withdraw
 from kybern.proxy.base import base, node_addresses, remove
 from kybern.proxy.health import HealthPorts
 from kybern.proxy.kernel import Kernel
@@ -59,6 +60,7 @@ class ProxyConfig(msgspec.Struct, frozen=True, kw_only=True):
         service_cidr: network of the ClusterIPs.
         node_port_addresses: networks whose addresses on this node serve node ports; "primary" means
             the node's own (InternalIP), as in upstream's nftables mode.
+        balancer_cidr: addresses of load balancers that are this machine's own; "" for none.
     """
 
     node_name: str
@@ -66,6 +68,7 @@ class ProxyConfig(msgspec.Struct, frozen=True, kw_only=True):
     cluster_cidr: str = "10.244.0.0/16"
     service_cidr: str = "10.96.0.0/16"
     node_port_addresses: tuple[str, ...] = (PRIMARY,)
+    balancer_cidr: str = ""
 
 
 class Proxy:
@@ -92,6 +95,7 @@ class Proxy:
         """Follow the cluster until cancelled. The rules stay: `clean_up` removes them."""
         nft.program()
         enable_forwarding()
+        await self._announce()
         informers = (self._services, self._slices, self._nodes)
         registrations = (
             self._services.on(
@@ -114,6 +118,13 @@ class Proxy:
             for registration in registrations:
                 registration.remove()
             await self._ports.close()
+
+    async def _announce(self) -> None:
+        if network := self.config.balancer_cidr:
+            try:
+                await announce(network)
+            except nft.NftError as error:
+                log.error("load balancers have no route", network=network, error=str(error))
 
     def healthy(self) -> bool:
         """Whether the kernel has what was asked for, or will have soon."""
@@ -170,6 +181,9 @@ class Proxy:
             for a in node.status.addresses or ()
             if a.type == "InternalIP" and "." in a.address
         )
+        if self._addresses != self._model.addresses:
+            self._model.addresses = self._addresses
+            self._mark(self._model.guarded())
         if self._addresses != self._rules_for:
             self._changed.set()
 
@@ -221,6 +235,8 @@ def enable_forwarding() -> None:
             log.warning("could not change a kernel setting", path=name, error=str(error))
 
 
-async def clean_up(table: str) -> None:
-    """Remove our table and everything in it."""
+async def clean_up(table: str, balancer_cidr: str = "") -> None:
+    """Remove our table and everything in it, and the route of load balancers."""
     await nft.apply(remove(table))
+    if balancer_cidr:
+        await withdraw(balancer_cidr)

@@ -98,12 +98,12 @@ def fetch(space, url):
 
 @pytest.fixture
 def kernel(world, monkeypatch):
-    real = nft._run
+    real = nft.run
 
-    async def inside(argv, text):
+    async def inside(argv, text=b""):
         return await real(["ip", "netns", "exec", "kyt-node", *argv], text)
 
-    monkeypatch.setattr(nft, "_run", inside)
+    monkeypatch.setattr(nft, "run", inside)
     kernel = Kernel("kybern-test")
     put(base("kybern-test", "10.77.0.0/24", "10.96.0.0/16"))
     yield kernel

@@ -53,6 +53,7 @@ class ControllersConfig:
         allocate_node_cidrs: nodes get parts of the pods' network.
         cluster_cidrs: the network of all pods; one per family.
         service_cidrs: the networks of Services, which no node gets.
+        load_balancer_cidrs: what Services of type LoadBalancer get addresses from.
         node_cidr_mask_ipv4: how long the mask of a node's part is.
         node_cidr_mask_ipv6: the same for IPv6.
         namespace_deletion_delay: seconds before a deleted namespace is emptied. Needed (upstream
@@ -83,6 +84,7 @@ class ControllersConfig:
     allocate_node_cidrs: bool = False
     cluster_cidrs: tuple[str, ...] = ()
     service_cidrs: tuple[str, ...] = ()
+    load_balancer_cidrs: tuple[str, ...] = ()
     node_cidr_mask_ipv4: int = 24
     node_cidr_mask_ipv6: int = 64
     namespace_deletion_delay: float = 0.0
