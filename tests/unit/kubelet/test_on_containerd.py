@@ -272,12 +272,12 @@ def test_commands_run_with_their_streams(place: Any) -> None:
             socket = await websocket.connect(http, path, protocols=(protocol,))
             for message in sent:
                 await socket.send(message)
-            got: dict[int, bytes] = {}
+            got: dict[int, bytearray] = {}
             async for message in socket:
                 assert isinstance(message, bytes)
-                got[message[0]] = got.get(message[0], b"") + message[1:]
+                got.setdefault(message[0], bytearray()).extend(message[1:])
             assert socket.close_code == 1000
-            return got
+            return {channel: bytes(data) for channel, data in got.items()}
 
         script = "cat; echo err >&2; exit 3"
         path = target("sh", "-c", script, input="1", output="1", error="1")
