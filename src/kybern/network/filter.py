@@ -8,8 +8,10 @@ By:   cmd/ makes one and hands it to the kubelet, which calls `open` and `close`
 from __future__ import annotations
 
 import asyncio
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from kybern.lib import logs
 from kybern.network import nft, rules
 from kybern.network.cni import nft_program
 from kybern.network.rules import HostPort
@@ -18,6 +20,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kybern.network.config import NetworkConfig
+
+
+log = logs.get("network.filter")
 
 
 class NodeFilter:
@@ -47,12 +52,22 @@ class NodeFilter:
         await self._apply(script)
         if wanted:
             self._open[uid] = wanted
+            if any(port.is_on_loopback for port in wanted):
+                self._route_loopback()
         else:
             self._open.pop(uid, None)
 
     async def close(self, uid: str) -> None:
         """Close a pod's ports."""
         await self.open(uid, ())
+
+    def _route_loopback(self) -> None:
+        """Let packets of loopback addresses leave on the bridge; the table lets none of them in."""
+        path = Path(f"/proc/sys/net/ipv4/conf/{self._config.bridge}/route_localnet")
+        try:
+            path.write_text("1")
+        except OSError as error:  # another's network has no such bridge
+            log.warning("host ports cannot be reached at 127.0.0.1", reason=str(error))
 
     def _all_ports(self) -> list[HostPort]:
         return [port for ports in self._open.values() for port in ports]

@@ -5,7 +5,8 @@ Out:  scripts for `nft -f`.
 By:   filter.py. Pure.
 
 Pods leave the cluster with the node's address. A host port is one element of a map, so adding a pod
-is one short transaction, whatever the number of pods.
+is one short transaction, whatever the number of pods. What comes from loopback addresses to a host
+port may leave on the bridge (`filter.py`); nothing that bears one comes in from there.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from kybern.network.config import NetworkConfig
 
 ANYWHERE = ("", "0.0.0.0")  # noqa: S104 - what a pod says for "on every address"
+LOOPBACK = "127.0.0.0/8"
 # Marks connections through a host port, so that the answer finds its way back on the bridge.
 MARK = "0x6b79"
 
@@ -30,6 +32,11 @@ class HostPort(NamedTuple):
     host_ip: str
     pod_ip: str
     pod_port: int
+
+    @property
+    def is_on_loopback(self) -> bool:
+        """Whether 127.0.0.1 leads there."""
+        return self.host_ip in ANYWHERE or self.host_ip.startswith("127.")
 
 
 def table(config: NetworkConfig, ports: Iterable[HostPort] = ()) -> str:
@@ -57,6 +64,11 @@ table ip {name} {{
   set address_ports_known {{
     type ipv4_addr . inet_proto . inet_service
   }}
+  chain loopback {{
+    type filter hook prerouting priority raw; policy accept;
+    iifname "{config.bridge}" ip daddr {LOOPBACK} drop
+    iifname "{config.bridge}" ip saddr {LOOPBACK} drop
+  }}
   chain prerouting {{
     type nat hook prerouting priority dstnat; policy accept;
     fib daddr type local jump host_ports
@@ -67,7 +79,7 @@ table ip {name} {{
   }}
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
-    ct mark {MARK} ip saddr {cluster} oifname "{config.bridge}" masquerade
+    ct mark {MARK} ip saddr {{ {cluster}, {LOOPBACK} }} oifname "{config.bridge}" masquerade
     ip saddr {cluster} ip daddr != {{ {cluster}, 224.0.0.0/4 }} masquerade
   }}
 }}

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import json
+import socket
 import ssl
 
 TOKEN = "a-token-for-stories"
@@ -35,6 +37,22 @@ class Rest:
         status, _, text = self.raw(method, path, body, content_type=content_type)
         assert status < 300, (status, text)
         return json.loads(text)
+
+    @contextlib.contextmanager
+    def upgraded(self, path, protocol):
+        """Switch protocols; yield the raw connection."""
+        lines = {**self.headers, "Host": "a", "Connection": "Upgrade", "Upgrade": protocol}
+        head = "".join(f"{name}: {value}\r\n" for name, value in lines.items())
+        with (
+            socket.create_connection(("127.0.0.1", self.port), timeout=30) as plain,
+            self.context.wrap_socket(plain, server_hostname="127.0.0.1") as connection,
+        ):
+            connection.sendall(f"GET {path} HTTP/1.1\r\n{head}\r\n".encode())
+            answer = b""
+            while not answer.endswith(b"\r\n\r\n"):
+                answer += connection.recv(1)
+            assert b" 101 " in answer.partition(b"\r\n")[0], answer
+            yield connection
 
     def websocket(self, path, protocol):
         """Open a WebSocket; return the connection."""

@@ -73,6 +73,16 @@ def test_pods_leave_the_cluster_with_the_nodes_address() -> None:
     )
 
 
+def test_loopback_leads_to_host_ports_and_pods_cannot_use_that() -> None:
+    text = rules.table(CONFIG)
+    assert f'ip saddr {{ 10.9.0.0/16, 127.0.0.0/8 }} oifname "{CONFIG.bridge}" masquerade' in text
+    assert f'iifname "{CONFIG.bridge}" ip daddr 127.0.0.0/8 drop' in text
+    here = [rules.HostPort("tcp", 1, ip, "10.9.1.5", 1).is_on_loopback for ip in (
+        "", "0.0.0.0", "127.0.0.1", "192.0.2.1"
+    )]  # fmt: skip
+    assert here == [True, True, True, False]
+
+
 @pytest.mark.e2e
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("nft"), reason="needs root and nft")
 def test_the_kernel_takes_the_rules() -> None:

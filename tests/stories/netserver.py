@@ -1,0 +1,85 @@
+"""A server and a client of stories about packets: what busybox has not, above all UDP.
+
+Run by the tests' own Python inside pods, which see the node's files at /node (see `speaking`):
+`netserver.py serve` says its host name on TCP and UDP port 8080 and speaks an upgraded protocol;
+`netserver.py ask ADDRESS` sends a datagram and prints what comes back.
+"""
+
+import shlex
+import socket
+import sys
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+
+PORT = 8080
+
+
+def speaking(*words):
+    """Return a container that runs this file."""
+    script = shlex.join([sys.executable, "-S", str(Path(__file__).resolve()), *words])
+    return {
+        "name": "c", "image": "kybern.local/busybox:1",
+        "command": ["sh", "-c", f"exec chroot /node {script}"],
+        "volumeMounts": [{"name": "node", "mountPath": "/node"}],
+        "readinessProbe": {"tcpSocket": {"port": PORT}, "periodSeconds": 1},
+    }  # fmt: skip
+
+
+NODE = [{"name": "node", "hostPath": {"path": "/"}}]
+
+
+class Handler(BaseHTTPRequestHandler):
+    """Says the host's name, or echoes in capitals on an upgraded connection."""
+
+    protocol_version = "HTTP/1.1"
+
+    def do_GET(self):
+        if self.headers.get("Upgrade"):
+            self.send_response(101)
+            self.send_header("Connection", "Upgrade")
+            self.send_header("Upgrade", self.headers["Upgrade"])
+            self.end_headers()
+            while data := self.connection.recv(4096):
+                self.connection.sendall(data.upper())
+            self.close_connection = True
+            return
+        body = f"{socket.gethostname()} {self.path}".encode()
+        self.send_response(200)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def log_message(self, *_):
+        pass
+
+
+def serve():
+    """Serve for ever."""
+    datagrams = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
+    datagrams.bind(("", PORT))
+
+    def answer():
+        while True:
+            _, sender = datagrams.recvfrom(2048)
+            datagrams.sendto(socket.gethostname().encode(), sender)
+
+    threading.Thread(target=answer, daemon=True).start()
+    ThreadingHTTPServer(("", PORT), Handler).serve_forever()
+
+
+def ask(address, port=PORT):
+    """Send a datagram; return what comes back, nothing when nothing does."""
+    with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as datagrams:
+        datagrams.settimeout(1)
+        try:
+            datagrams.sendto(b"hostname", (address, int(port)))
+            return datagrams.recv(2048).decode()
+        except OSError:
+            return ""
+
+
+if __name__ == "__main__":
+    if sys.argv[1] == "serve":
+        serve()
+    sys.stdout.write(ask(*sys.argv[2:]))
