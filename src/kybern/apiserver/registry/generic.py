@@ -196,11 +196,10 @@ async def _update_once(
         new = review.obj
     strategy.prepare_for_update(ctx, new, old)
     strategy.authorize_write(ctx, new, old)
-    problems = strategy.validate_update(ctx, new, old)
-    if problems:
-        raise errors.Invalid.of(resource.kind, ctx.name, problems)
-    claim = strategy.claim(ctx, new, old)
+    claim = strategy.claim(ctx, new, old)  # first: what is required may be what it fills in
     try:
+        if problems := strategy.validate_update(ctx, new, old):
+            raise errors.Invalid.of(resource.kind, ctx.name, problems)
         if admission.validates(review):
             await admission.validate(review)
         strategy.warn(ctx, new, old)
