@@ -136,13 +136,13 @@ async def main(seconds, count):
         )  # fmt: skip
         async with Tasks("bench") as tasks:
             ours = Haproxy(config, SYSTEM, tasks, lambda: None)
-            ours.listen()
+            ours.ports.open()
             try:
                 began = SYSTEM.monotonic()
                 await ours.apply(made(count))
                 took = SYSTEM.monotonic() - began
                 moves = await moving(ours, made(count))
-                ports = {"by hand": BY_HAND, "ours": ours.ports["http"]}
+                ports = {"by hand": BY_HAND, "ours": ours.ports.numbers["http"]}
                 found = {name: [] for name in ports}
                 for _ in range(ROUNDS):
                     for name, port in ports.items():

@@ -18,7 +18,7 @@ from kybern.cluster import settings as settings_file
 from kybern.cluster.directory import Directory
 from kybern.cmd.containerd import cgroup_version, socket_of
 from kybern.cmd.node import endpoint, kubelet_config, network_config
-from kybern.ingress import haproxy
+from kybern.ingress import leftovers
 from kybern.kubelet.cgroups import Cgroups
 from kybern.kubelet.runtime.cri import CriRuntime
 from kybern.kubelet.runtime.interface import RuntimeFailure
@@ -54,7 +54,7 @@ async def clean(directory: Directory, settings: Settings) -> list[str]:
         problems = await stop_pods(CriRuntime(runtime, SYSTEM))
         if not settings.runtime_endpoint and not problems:
             shims.end(socket_of(directory.root))
-    haproxy.remove(directory.run / "ingress")
+    leftovers.remove(directory.run / "ingress")
     problems += cleanup(network_config(directory, settings))
     try:
         await sync.clean_up(settings.nft_table, settings.balancer_cidr)

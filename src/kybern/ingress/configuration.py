@@ -34,6 +34,7 @@ global
   chroot empty
 {user}\
   maxconn {connections}
+  hard-stop-after 24h
   ssl-default-bind-options ssl-min-ver TLSv1.2
 
 defaults

@@ -14,24 +14,21 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import errno
 import os
 import pwd
 import resource
-import shutil
 import signal
-import socket
-from itertools import chain
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kybern.cluster import prerequisites
-from kybern.ingress import configuration, slots
+from kybern.ingress import configuration, leftovers, slots
 from kybern.ingress.configuration import CONFIGURATION, SOCKET, STRANGERS, Place
+from kybern.ingress.ports import Ports
 from kybern.lib import logs, pki
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from kybern.ingress.config import IngressConfig
     from kybern.ingress.plan import Plan
@@ -44,7 +41,6 @@ log = logs.get("ingress.haproxy")
 USER = "haproxy"  # of the distribution's package
 PATIENCE = 20.0  # seconds for haproxy to start, to read its files anew, or to end
 LOOK = 0.01  # seconds between two looks whether it has
-BACKLOG = 4096
 CONNECTIONS = 20_000  # clients at a time, where the limits allow
 OTHERS = 100  # file descriptors haproxy has for itself, halved
 LINE = 8192  # bytes of commands at a time; haproxy takes twice as many
@@ -69,14 +65,14 @@ class Haproxy:
             tasks: where to read what haproxy says.
             ended: called when the process ended by itself.
         """
-        self.ports: dict[str, int] = {}
+        self.ports = Ports({"http": config.http_port, "https": config.https_port})
         self.reloads = 0
         self._config = config
         self._clock = clock
         self._tasks = tasks
         self._ended = ended
-        self._sockets: dict[str, list[socket.socket]] = {}
         self._process: asyncio.subprocess.Process | None = None
+        self._inherited: tuple[int, ...] = ()
         self._reading: asyncio.Task[None] | None = None
         self._generation = 0
         self._plan: Plan | None = None
@@ -87,21 +83,6 @@ class Haproxy:
         """Whether there is a process."""
         return self._process is not None and self._process.returncode is None
 
-    def listen(self) -> dict[int, str]:
-        """Open what is not open yet; return the ports that cannot be had, and why."""
-        refused = {}
-        wanted = {"http": self._config.http_port, "https": self._config.https_port}
-        for name, port in wanted.items():
-            if name not in self._sockets:
-                try:
-                    self._sockets[name] = _open(port)
-                except OSError as error:
-                    refused[port] = os.strerror(error.errno or 0)
-                else:
-                    self._plan = None  # haproxy has to hear of it
-        self.ports = {name: s[0].getsockname()[1] for name, s in self._sockets.items()}
-        return refused
-
     async def apply(self, plan: Plan) -> None:
         """Make haproxy do this.
 
@@ -109,24 +90,21 @@ class Haproxy:
             ProxyError: it does not; whatever it did before it goes on doing.
         """
         old = self._plan
-        same = self.running and old is not None and old.shape == plan.shape
+        same = self._knows_sockets and old is not None and old.shape == plan.shape
         if not same or (old != plan and not await self._move(plan)):
             await self._configure(plan)
         self._plan = plan
 
     async def stop(self) -> None:
         """End haproxy at once, and listen no more."""
-        process, self._process = self._process, None
-        for each in chain(*self._sockets.values()):
-            each.close()
-        self._sockets.clear()
-        self.ports.clear()
-        if process is not None:
-            await _end(process)
-            if self._reading is not None:
-                await self._reading
-            self._pid_file.unlink(missing_ok=True)
+        self.ports.close()
+        await self._end()
         self._plan = None
+
+    @property
+    def _knows_sockets(self) -> bool:
+        """Whether there is a process, and it was started when all sockets were open."""
+        return self.running and self._inherited == self.ports.descriptors
 
     # --- configuration -----------------------------------------------------------------------
 
@@ -135,21 +113,18 @@ class Haproxy:
         self._generation += 1
         await self._write(configuration.files(plan, new, self._place(), self._generation))
         await self._check()
-        if self.running:
+        if self._process is not None and self._knows_sockets:
             self.reloads += 1
-            assert self._process is not None
             self._process.send_signal(signal.SIGUSR2)
         else:
+            await self._end()  # a port was free at last: only a new process can inherit it
             await self._start()
         await self._wait_for(self._generation)
         self._slots = new
 
     def _place(self) -> Place:
-        binds = {
-            name: tuple(f"fd@{each.fileno()}" for each in sockets)
-            for name, sockets in self._sockets.items()
-        }
-        return Place(binds.get("http", ()), binds.get("https", ()), _user(), _connections())
+        http, https = (self.ports.names(name) for name in ("http", "https"))
+        return Place(http, https, _user(), _connections())
 
     async def _write(self, files: Mapping[str, bytes]) -> None:
         directory = self._config.directory
@@ -163,7 +138,7 @@ class Haproxy:
 
     async def _check(self) -> None:
         process = await asyncio.create_subprocess_exec(
-            *self._argv(), "-c", pass_fds=self._descriptors(),
+            *self._argv(), "-c", pass_fds=self.ports.descriptors,
             stdin=asyncio.subprocess.DEVNULL, stdout=asyncio.subprocess.PIPE,
             stderr=asyncio.subprocess.STDOUT,
         )  # fmt: skip
@@ -179,15 +154,12 @@ class Haproxy:
             raise ProxyError("haproxy is not installed")
         return [program, "-C", str(self._config.directory), "-f", CONFIGURATION]
 
-    def _descriptors(self) -> list[int]:
-        return [each.fileno() for each in chain(*self._sockets.values())]
-
     @property
     def _pid_file(self) -> Path:
         return self._config.directory / "haproxy.pid"
 
     async def _start(self) -> None:
-        await asyncio.to_thread(end_left, self._config.directory)
+        await asyncio.to_thread(leftovers.end, self._config.directory)
         libc, parent = ctypes.CDLL(None), os.getpid()
 
         def with_us() -> None:
@@ -196,13 +168,22 @@ class Haproxy:
                 os._exit(1)
 
         self._process = await asyncio.create_subprocess_exec(
-            *self._argv(), "-W", pass_fds=self._descriptors(), preexec_fn=with_us,
+            *self._argv(), "-W", pass_fds=self.ports.descriptors, preexec_fn=with_us,
             start_new_session=True, stdin=asyncio.subprocess.DEVNULL,
             stdout=asyncio.subprocess.DEVNULL, stderr=asyncio.subprocess.PIPE,
         )  # fmt: skip
+        self._inherited = self.ports.descriptors
         self._pid_file.write_text(f"{self._process.pid}\n")
         self._reading = self._tasks.spawn(self._read(self._process), name="haproxy")
-        log.info("started", pid=self._process.pid, **self.ports)
+        log.info("started", pid=self._process.pid, **self.ports.numbers)
+
+    async def _end(self) -> None:
+        process, self._process = self._process, None
+        if process is not None:
+            await _end(process)
+            if self._reading is not None:
+                await self._reading
+            self._pid_file.unlink(missing_ok=True)
 
     async def _read(self, process: asyncio.subprocess.Process) -> None:
         """Put what haproxy says into our log, until it ends."""
@@ -266,41 +247,6 @@ class Haproxy:
                 await writer.wait_closed()
 
 
-def end_left(directory: Path) -> None:
-    """End the haproxy of an earlier run, should there be one."""
-    path = directory / "haproxy.pid"
-    try:
-        pid = int(path.read_text())
-        descriptor = os.pidfd_open(pid)
-    except (OSError, ValueError):
-        return
-    try:
-        words = Path(f"/proc/{pid}/cmdline").read_bytes().split(b"\0")
-        if str(directory).encode() in words:
-            signal.pidfd_send_signal(descriptor, signal.SIGTERM)
-            _wait_end(descriptor)
-    except OSError:
-        return  # it ended just now
-    finally:
-        os.close(descriptor)
-        path.unlink(missing_ok=True)
-
-
-def remove(directory: Path) -> None:
-    """End what is left of haproxy, and remove its files."""
-    end_left(directory)
-    shutil.rmtree(directory, ignore_errors=True)
-
-
-def _wait_end(descriptor: int) -> None:
-    import select
-
-    poller = select.poll()
-    poller.register(descriptor, select.POLLIN)
-    if not poller.poll(int(PATIENCE * 1000)):
-        signal.pidfd_send_signal(descriptor, signal.SIGKILL)
-
-
 async def _end(process: asyncio.subprocess.Process) -> None:
     with contextlib.suppress(ProcessLookupError):
         process.terminate()
@@ -310,22 +256,6 @@ async def _end(process: asyncio.subprocess.Process) -> None:
     except TimeoutError:
         process.kill()
         await process.wait()
-
-
-def _open(port: int) -> list[socket.socket]:
-    """Listen on all addresses, with a socket for each family the kernel has."""
-    first = socket.create_server(("", port), backlog=BACKLOG)
-    if not socket.has_dualstack_ipv6():
-        return [first]
-    port = first.getsockname()[1]
-    try:
-        second = socket.create_server(("", port), family=socket.AF_INET6, backlog=BACKLOG)
-    except OSError as error:
-        if error.errno == errno.EADDRNOTAVAIL:  # IPv6 is turned off
-            return [first]
-        first.close()
-        raise
-    return [first, second]
 
 
 def _save(path: Path, data: bytes) -> None:

@@ -103,7 +103,7 @@ class IngressProxy:
     @property
     def ports(self) -> dict[str, int]:
         """Where `http` and `https` are listened for."""
-        return self._haproxy.ports
+        return self._haproxy.ports.numbers
 
     # --- what changes --------------------------------------------------------------------------
 
@@ -164,13 +164,13 @@ class IngressProxy:
             self._tell(self._plan, ours)
         else:
             self._plan = plan.with_endpoints(self._plan, endpoints, around)
-        refused = self._haproxy.listen()
+        refused = self._haproxy.ports.open()
         for port, why in refused.items():
             self._tell_all(ours, "PortTaken", f"Port {port} of the node cannot be had: {why}")
-        if self._haproxy.ports:
+        if self._haproxy.ports.numbers:
             await self._haproxy.apply(self._plan)
         if anew:
-            await self._publish(ours, following, serving=bool(self._haproxy.ports))
+            await self._publish(ours, following, serving=bool(self._haproxy.ports.numbers))
         return not refused
 
     async def _rest(self) -> None:

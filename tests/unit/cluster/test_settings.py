@@ -94,3 +94,9 @@ def test_addresses_that_follow():
     found = make(port=7443, service_cidr="10.98.0.0/16")
     assert found.kubernetes_ip == "10.98.0.1"
     assert found.server == "https://127.0.0.1:7443"
+
+
+def test_ports_of_ingress():
+    assert make(ingress_http_port=0, ingress_https_port=8443).check() == []
+    problem = "--ingress-http-port 70000 is not a port: use a number from 0 to 65535."
+    assert make(ingress_http_port=70_000).check() == [problem]

@@ -32,7 +32,8 @@ SERVICES = ("web", "api", "other", "deep", "any")
 class Site:
     """A proxy, and a server for each Service that says its name and the request's headers."""
 
-    def __init__(self, proxy, world, ended):
+    def __init__(self, proxy, world, ended, refused):
+        self.refused = refused
         self.proxy = proxy
         self.ended = ended
         self.world = world
@@ -42,7 +43,7 @@ class Site:
         await self.proxy.apply(self.plan)
 
     async def get(self, host, path="/", tls=None):
-        port = self.proxy.ports["https" if tls else "http"]
+        port = self.proxy.ports.numbers["https" if tls else "http"]
         names = {"ssl": tls, "server_hostname": host} if tls else {}
         reader, writer = await asyncio.open_connection("127.0.0.1", port, **names)
         words = f"GET {path} HTTP/1.1\r\nHost: {host}\r\nConnection: close\r\n\r\n"
@@ -76,7 +77,7 @@ class Server(asyncio.Protocol):
 
 
 @contextlib.asynccontextmanager
-async def site(directory):
+async def site(directory, https_port=0):
     world, servers, connections = World(), [], set()
     loop = asyncio.get_running_loop()
     for name in SERVICES:
@@ -84,14 +85,13 @@ async def site(directory):
         servers.append(await loop.create_server(make, "127.0.0.1", 0))
         world.add(name, "127.0.0.1", port=servers[-1].sockets[0].getsockname()[1])
     config = IngressConfig(
-        node_name="n", address="10.0.0.1", directory=directory, http_port=0, https_port=0
+        node_name="n", address="10.0.0.1", directory=directory, http_port=0, https_port=https_port
     )
     async with Tasks("site") as tasks:
         ended = asyncio.Event()
         proxy = haproxy.Haproxy(config, SYSTEM, tasks, ended.set)
         try:
-            assert proxy.listen() == {}
-            yield Site(proxy, world, ended)
+            yield Site(proxy, world, ended, proxy.ports.open())
         finally:
             await proxy.stop()
             for each in (*servers, *connections):
@@ -157,7 +157,7 @@ def test_headers_tell_of_the_client(live, tmp_path):
         async with site(tmp_path) as it:
             await it.apply(ingress(rule("a.test", ("/", "Prefix", "web"))))
             answer = (await it.get("a.test")).lower()
-            port = it.proxy.ports["http"]
+            port = it.proxy.ports.numbers["http"]
             for line in (
                 "x-forwarded-for: 127.0.0.1", "x-real-ip: 127.0.0.1", "x-forwarded-proto: http",
                 "x-forwarded-host: a.test", f"x-forwarded-port: {port}",
@@ -223,7 +223,9 @@ def test_a_connection_outlives_reloads(live, tmp_path):
         async with site(tmp_path) as it:
             one = ingress(rule("a.test", ("/", "Prefix", "web")))
             await it.apply(one)
-            reader, writer = await asyncio.open_connection("127.0.0.1", it.proxy.ports["http"])
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", it.proxy.ports.numbers["http"]
+            )
             for number in range(2):
                 if number:
                     await it.apply(one, ingress(default="api", name="more"))
@@ -281,7 +283,7 @@ async def main():
     )
     async with Tasks() as tasks:
         proxy = Haproxy(config, SYSTEM, tasks, lambda: None)
-        proxy.listen()
+        proxy.ports.open()
         await proxy.apply(make([], Around(None, None), {}))
         print("serving", flush=True)
         await asyncio.Event().wait()
@@ -304,14 +306,19 @@ def test_a_port_that_is_taken(live, tmp_path):
     async def story():
         taken = await asyncio.start_server(lambda *_: None, "", 0)
         port = taken.sockets[0].getsockname()[1]
-        config = IngressConfig(
-            node_name="n", address="10.0.0.1", directory=tmp_path, http_port=0, https_port=port
-        )
-        async with taken, Tasks("site") as tasks:
-            proxy = haproxy.Haproxy(config, SYSTEM, tasks, lambda: None)
-            assert proxy.listen() == {port: "Address already in use"}
-            assert set(proxy.ports) == {"http"}
-            await proxy.stop()
+        async with taken, site(tmp_path, https_port=port) as it:
+            assert it.refused == {port: "Address already in use"}
+            assert set(it.proxy.ports.numbers) == {"http"}
+            one = ingress(rule("a.test", ("/", "Prefix", "web")))
+            await it.apply(one)
+            assert name_of(await it.get("a.test")) == "web"
+            taken.close()
+            await taken.wait_closed()
+            assert it.proxy.ports.open() == {}  # it is free now
+            await it.apply(one)
+            trusting = ssl._create_unverified_context()
+            assert name_of(await it.get("a.test", tls=trusting)) == "web"
+            assert name_of(await it.get("a.test")) == "web"
 
     live(story())
 
@@ -331,7 +338,9 @@ def test_a_websocket_passes(live, tmp_path):
         async with site(tmp_path) as it, server:
             it.world.add("ws", "127.0.0.1", port=server.sockets[0].getsockname()[1])
             await it.apply(ingress(rule("a.test", ("/", "Prefix", "ws"))))
-            reader, writer = await asyncio.open_connection("127.0.0.1", it.proxy.ports["http"])
+            reader, writer = await asyncio.open_connection(
+                "127.0.0.1", it.proxy.ports.numbers["http"]
+            )
             writer.write(b"GET / HTTP/1.1\r\nHost: a.test\r\nUpgrade: websocket\r\n")
             writer.write(b"Connection: Upgrade\r\nSec-WebSocket-Version: 13\r\n")
             writer.write(b"Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n")
@@ -367,7 +376,7 @@ def test_grpc_passes(live, tmp_path):
             async with site(tmp_path) as it:
                 it.world.add("grpc", "127.0.0.1", port=port, protocol="kubernetes.io/h2c")
                 await it.apply(ingress(rule("a.test", ("/x.Y", "Prefix", "grpc"))))
-                found = await asyncio.to_thread(ask, it.proxy.ports["http"])
+                found = await asyncio.to_thread(ask, it.proxy.ports.numbers["http"])
                 assert found == [b"hello", b"hello"]
         finally:
             server.stop(0)

@@ -30,13 +30,14 @@ class FakeHaproxy:
 
     def __init__(self, _config, _clock, _tasks, _ended):
         self.plans = []
-        self.ports = {}
+        self.ports = self
+        self.numbers = {}
         self.refused = {}
         self.failures = 0
         self.reloads = 0
 
-    def listen(self):
-        self.ports = {"http": 80, "https": 443} if not self.refused else {}
+    def open(self):
+        self.numbers = {"http": 80, "https": 443} if not self.refused else {}
         return self.refused
 
     async def apply(self, plan):
@@ -46,7 +47,7 @@ class FakeHaproxy:
         self.plans.append(plan)
 
     async def stop(self):
-        self.ports = {}
+        self.numbers = {}
 
 
 PROXY = Identity("system:kube-proxy", ("system:authenticated",))
@@ -99,7 +100,7 @@ async def addresses(it, name="web"):
 def test_without_an_ingress_nothing_is_followed(story):
     async def told(it, proxy):
         assert kinds(it) == {"Ingress", "IngressClass"}
-        assert (proxy.plans, proxy.ports) == ([], {})
+        assert (proxy.plans, proxy.numbers) == ([], {})
         found = await it.client.get(IngressClass, "haproxy")
         assert found.spec.controller == "kybern.io/haproxy"
 
@@ -125,7 +126,7 @@ def test_an_ingress_from_the_cradle_to_the_grave(story):
 
         await it.client.delete(Ingress, "web", "shop")
         await it.settle(1)
-        assert proxy.ports == {}
+        assert proxy.numbers == {}
         count = len(proxy.plans)
         await it.client.delete(EndpointSlice, "piece", "shop")
         await it.settle(60)
