@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 import msgspec
 
-from kybern.api import bounds, json_text, zeros
+from kybern.api import bounds, json_text, known_bodies, zeros
 from kybern.api.conform import Mismatch, Pairs, conform
 from kybern.api.errors import BadRequest, UnsupportedMediaType
 from kybern.api.normalise import normalise
@@ -115,8 +115,10 @@ def decode_request(
         BadRequest: with the text upstream has for it.
         UnsupportedMediaType: neither JSON, YAML nor protobuf.
     """
+    look, spec = data, b""
     if content_type in ("", JSON):
-        obj, strict = _from_json(data, kind, check=validation != "Ignore")
+        look, spec = known_bodies.unseen(data)
+        obj, strict = _from_json(data, look, kind, check=validation != "Ignore")
     elif content_type == YAML:
         obj, strict = _from_yaml(data, kind)
     elif content_type == PROTOBUF:
@@ -130,8 +132,10 @@ def decode_request(
         normalise(obj)
     except ValueError as error:
         raise unfit(kind, str(error)) from None
-    if content_type != PROTOBUF and (content_type == YAML or zeros.mentioned(data)):
+    if content_type == YAML or (content_type != PROTOBUF and zeros.mentioned(look)):
         zeros.drop(obj)
+    elif spec and not strict and validation != "Ignore":
+        known_bodies.remember(spec)
     if strict and validation == "Strict":
         raise unfit(kind, "strict decoding error: " + ", ".join(strict))
     return obj, strict if validation == "Warn" else []
@@ -144,13 +148,14 @@ def unfit(kind: Kind, why: str) -> BadRequest:
     )
 
 
-def _from_json(data: bytes, kind: Kind, *, check: bool) -> tuple[Any, list[str]]:
+def _from_json(data: bytes, look: bytes, kind: Kind, *, check: bool) -> tuple[Any, list[str]]:
+    """Return the object and what strict reading minds; only `look` may hold repeated keys."""
     struct = kind.struct
     # Types that end do not fit what nests without end: it fails below, and json_text looks again.
     if (bounds.open_ended(struct) or b'"managedFields"' in data) and bounds.too_deep(data):
         raise unrecognised(kind, f"couldn't get version/kind; json parse error: {bounds.TOO_DEEP}")
     if b"\\u" in data:
-        data = json_text.well_formed(data)
+        data = look = json_text.well_formed(data)
     try:
         obj = _decoder(struct).decode(data)
     except (msgspec.ValidationError, UnicodeDecodeError):
@@ -158,7 +163,7 @@ def _from_json(data: bytes, kind: Kind, *, check: bool) -> tuple[Any, list[str]]
     except msgspec.DecodeError as error:
         raise unrecognised(kind, f"couldn't get version/kind; json parse error: {error}") from None
     else:
-        if not check or not _may_repeat(data):
+        if not check or not _may_repeat(look):
             return obj, []
     return _walk(_pairs(data, kind), kind)
 
