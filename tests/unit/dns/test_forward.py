@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
+import socket
 import struct
 from contextlib import asynccontextmanager
 
@@ -20,8 +22,8 @@ QUESTION = wire.encode_name("example.org") + b"\0\1\0\1"
 
 @pytest.fixture(autouse=True)
 def _hurry(monkeypatch):
-    monkeypatch.setattr(forward, "ATTEMPT", 0.1)
-    monkeypatch.setattr(forward, "OVERALL", 0.5)
+    monkeypatch.setattr(forward, "ATTEMPT", 0.4)
+    monkeypatch.setattr(forward, "OVERALL", 8.0)
 
 
 class Played(asyncio.DatagramProtocol):
@@ -59,15 +61,31 @@ class Played(asyncio.DatagramProtocol):
         writer.close()
 
 
+_ports = itertools.count(random.SystemRandom().randrange(2000, 20000))
+
+
+def free_port():
+    """Return a port free for both protocols, below those that the kernel gives to connections."""
+    for port in _ports:
+        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
+            try:
+                stream.bind(("127.0.0.1", port))
+                datagrams.bind(("127.0.0.1", port))
+            except OSError:
+                continue
+            return port
+    raise AssertionError("unreachable")
+
+
 @asynccontextmanager
 async def serving(*players):
     loop = asyncio.get_running_loop()
     opened, servers = [], []
     for player in players:
+        port = free_port()
         transport, _ = await loop.create_datagram_endpoint(
-            lambda player=player: player, local_addr=("127.0.0.1", 0)
+            lambda player=player: player, local_addr=("127.0.0.1", port)
         )
-        port = transport.get_extra_info("sockname")[1]
         server = await asyncio.start_server(player.tcp, "127.0.0.1", port)
         opened += [transport, server]
         servers.append(Server("127.0.0.1", port))
