@@ -59,6 +59,15 @@ async def apply(script: str) -> None:
         raise NftError(said or f"nft ended with exit code {code}")
 
 
+async def why_not() -> str:
+    """Return why nftables cannot be used; "" when it can."""
+    try:
+        code, said = await run([program(), "list", "tables", "ip"])
+    except MissingError as error:
+        return str(error)
+    return said.strip().splitlines()[0] if code and said.strip() else "nft fails" if code else ""
+
+
 async def table_exists(table: str, family: str) -> bool:
     """Whether our table is in the kernel."""
     return (await run([program(), "list", "table", family, table]))[0] == 0

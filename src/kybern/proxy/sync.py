@@ -12,6 +12,8 @@ everything is written anew.
 from __future__ import annotations
 
 import asyncio
+import enum
+import random
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -29,6 +31,7 @@ from kybern.proxy.health import HealthPorts
 from kybern.proxy.kernel import Kernel
 from kybern.proxy.model import Frontend, Model
 from kybern.proxy.rules import render
+from kybern.proxy.userspace import Forwarder
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -38,6 +41,7 @@ if TYPE_CHECKING:
 log = logs.get("proxy")
 
 PATIENCE = 60.0  # seconds; who is later than that is not healthy
+LEAVING_TAINT = "ToBeDeletedByClusterAutoscaler"
 ZONE_LABEL = "topology.kubernetes.io/zone"
 RETRY = Backoff(initial=0.5, factor=2.0, cap=30.0)
 FORWARDING = (
@@ -50,10 +54,19 @@ FORWARDING = (
 PRIMARY = "primary"
 
 
+class Mode(enum.StrEnum):
+    """Who hands packets on."""
+
+    BEST = "auto"  # the kernel, where it can
+    NFTABLES = "nftables"
+    USERSPACE = "userspace"
+
+
 class ProxyConfig(msgspec.Struct, frozen=True, kw_only=True):
     """How a node's proxy works.
 
     Attributes:
+        mode: who hands packets on.
         node_name: to know which endpoints are local.
         table: name of our nftables table.
         cluster_cidr: network of the pods; traffic to ClusterIPs from elsewhere is masqueraded.
@@ -64,6 +77,7 @@ class ProxyConfig(msgspec.Struct, frozen=True, kw_only=True):
     """
 
     node_name: str
+    mode: Mode = Mode.BEST
     table: str = "kybern"
     cluster_cidr: str = "10.244.0.0/16"
     service_cidr: str = "10.96.0.0/16"
@@ -77,9 +91,11 @@ class Proxy:
     def __init__(self, config: ProxyConfig, informers: Informers, clock: Clock = SYSTEM) -> None:
         self.config = config
         self.synced = asyncio.Event()
+        self.last_synced = 0.0
         self._clock = clock
         self._model = Model(config.node_name)
         self._kernel = Kernel(config.table)
+        self._forwarder: Forwarder | None = None  # where nftables cannot be used
         self._ports = HealthPorts(self.healthy)
         self._addresses: tuple[str, ...] = ()  # of this node
         self._rules_for: tuple[str, ...] = ()  # those that the kernel has
@@ -93,8 +109,7 @@ class Proxy:
 
     async def run(self) -> None:
         """Follow the cluster until cancelled. The rules stay: `clean_up` removes them."""
-        nft.program()
-        enable_forwarding()
+        await self._choose_mode()
         await self._announce()
         informers = (self._services, self._slices, self._nodes)
         registrations = (
@@ -118,26 +133,48 @@ class Proxy:
             for registration in registrations:
                 registration.remove()
             await self._ports.close()
+            if self._forwarder:
+                self._forwarder.close()
+
+    async def _choose_mode(self) -> None:
+        """Leave packets to the kernel, if it lets us."""
+        mode = self.config.mode
+        why = f"the mode is {mode}" if mode == Mode.USERSPACE else await nft.why_not()
+        if not why:
+            enable_forwarding()
+            return
+        if mode == Mode.NFTABLES:
+            raise nft.NftError(why)
+        log.warning("connections are forwarded by this program, not by the kernel", why=why)
+        rng = random.Random()  # noqa: S311 - which endpoint
+        self._forwarder = Forwarder(self._clock, rng)
 
     async def _announce(self) -> None:
-        if network := self.config.balancer_cidr:
+        """Make addresses this machine's own that have to be."""
+        config = self.config
+        networks = [config.balancer_cidr, config.service_cidr if self._forwarder else ""]
+        for network in filter(None, networks):
             try:
                 await announce(network)
             except nft.NftError as error:
-                log.error("load balancers have no route", network=network, error=str(error))
+                log.error("addresses have no route", network=network, error=str(error))
 
     def healthy(self) -> bool:
         """Whether the kernel has what was asked for, or will have soon."""
         late = self._since and self._clock.monotonic() - self._since > PATIENCE
         return self.synced.is_set() and not late
 
-    def node(self) -> Node | None:
-        """Return the Node this proxy works on, as far as it is known."""
-        return self._nodes.get("", self.config.node_name)
+    def eligible(self) -> bool:
+        """Whether load balancers should send anything to this node: it is not about to go."""
+        node = self._nodes.get("", self.config.node_name)
+        if node is None:
+            return True
+        leaving = any(taint.key == LEAVING_TAINT for taint in node.spec.taints or ())
+        return not leaving and node.metadata.deletionTimestamp is None
 
     def statistics(self) -> dict[str, int]:
-        """Return how many Services are in the kernel and how many wait."""
-        return {"services": len(self._kernel.services()), "waiting": len(self._dirty)}
+        """Return how many Services are served and how many wait."""
+        return {"services": len(self._frontends), "waiting": len(self._dirty)}
 
     async def _follow(self) -> None:
         failures, anew = 0, True
@@ -193,33 +230,42 @@ class Proxy:
         return self._addresses if PRIMARY in asked else tuple(n for n in asked if "." in n)
 
     async def _sync(self, keys: set[str], *, anew: bool) -> None:
-        script, began, config = "", self._clock.monotonic(), self.config
-        serving, addresses = self._serving(), self._addresses
-        if anew:
-            keys |= set(self._kernel.services()) | set(self._frontends)
-            self._kernel.forget()
-            script = base(config.table, config.cluster_cidr, config.service_cidr, serving)
-        elif addresses != self._rules_for:
-            script = node_addresses(config.table, serving)
+        began, addresses = self._clock.monotonic(), self._addresses
+        if anew or (self._forwarder and addresses != self._rules_for):
+            keys |= set(self._frontends)
         frontends = {key: self._model.frontends(key) for key in keys}
-        wanted = {key: render(fronts, config.cluster_cidr) for key, fronts in frontends.items()}
-        script += self._kernel.plan(wanted)
-        await nft.apply(script)
-        self._kernel.applied(wanted)
+        if self._forwarder:
+            await self._forwarder.update(frontends, addresses)
+        else:
+            await self._write(frontends, anew=anew)
         self._rules_for = addresses
-        self._count(began)
         old = [front for key in keys for front in self._frontends.get(key, ())]
         new = [front for fronts in frontends.values() for front in fronts]
         self._frontends |= frontends
         for key in [key for key, fronts in frontends.items() if not fronts]:
             del self._frontends[key]
-        await conntrack.forget(conntrack.changed(old, new, addresses))
-        await self._ports.update({key: self._model.check(key) for key in keys}, serving)
+        self._count(began)
+        if not self._forwarder:
+            await conntrack.forget(conntrack.changed(old, new, addresses))
+        await self._ports.update({key: self._model.check(key) for key in keys}, self._serving())
+
+    async def _write(self, frontends: dict[str, list[Frontend]], *, anew: bool) -> None:
+        """Bring Services into the kernel, in one transaction."""
+        script, config = "", self.config
+        if anew:
+            self._kernel.forget()
+            script = base(config.table, config.cluster_cidr, config.service_cidr, self._serving())
+        elif self._addresses != self._rules_for:
+            script = node_addresses(config.table, self._serving())
+        wanted = {key: render(fronts, config.cluster_cidr) for key, fronts in frontends.items()}
+        await nft.apply(script + self._kernel.plan(wanted))
+        self._kernel.applied(wanted)
 
     def _count(self, began: float) -> None:
         metrics.SYNC.observe(self._clock.monotonic() - began)
-        metrics.LAST_SYNC.set(self._clock.now())
-        metrics.SERVICES.set(len(self._kernel.services()))
+        self.last_synced = self._clock.now()
+        metrics.LAST_SYNC.set(self.last_synced)
+        metrics.SERVICES.set(len(self._frontends))
 
 
 def enable_forwarding() -> None:
@@ -235,8 +281,8 @@ def enable_forwarding() -> None:
             log.warning("could not change a kernel setting", path=name, error=str(error))
 
 
-async def clean_up(table: str, balancer_cidr: str = "") -> None:
-    """Remove our table and everything in it, and the route of load balancers."""
+async def clean_up(table: str, *networks: str) -> None:
+    """Remove the routes of these networks, then our table and everything in it."""
+    for network in networks:
+        await withdraw(network)
     await nft.apply(remove(table))
-    if balancer_cidr:
-        await withdraw(balancer_cidr)

@@ -23,6 +23,9 @@ class FakeInformer:
     def remove(self):
         self.handlers = None
 
+    def get(self, _namespace, _name):
+        return None
+
     async def wait_synced(self):
         return
 
@@ -43,6 +46,8 @@ class Kernel:
         self.transactions = []
         self.gate = asyncio.Event()
         self.refuse = False
+        self.missing = ""
+        self.announced = []
 
     async def apply(self, commands):
         if commands:
@@ -52,6 +57,12 @@ class Kernel:
             self.refuse = False
             raise nft.NftError("no")
 
+    async def announce(self, network):
+        self.announced.append(network)
+
+    async def why_not(self):
+        return self.missing
+
     def text(self):
         return str(self.transactions[-1])
 
@@ -60,8 +71,9 @@ class Kernel:
 def world(monkeypatch):
     kernel = Kernel()
     monkeypatch.setattr(nft, "apply", kernel.apply)
-    monkeypatch.setattr(nft, "program", lambda name="nft": name)
+    monkeypatch.setattr(nft, "why_not", kernel.why_not)
     monkeypatch.setattr(sync, "enable_forwarding", lambda: None)
+    monkeypatch.setattr(sync, "announce", kernel.announce)
     informers = FakeInformers()
     proxy = Proxy(ProxyConfig(node_name="one"), informers)
     services, slices, nodes = informers.made
@@ -147,3 +159,23 @@ def test_node_ports_are_served_on_the_addresses_of_the_node(world, virtual):
         task.cancel()
 
     virtual(story())
+
+
+def test_without_nftables_this_program_forwards(world, virtual, caplog):
+    proxy, kernel, services, slices, _nodes = world
+    kernel.missing = "nft is not installed: install the package nftables."
+
+    async def story():
+        task = asyncio.get_running_loop().create_task(proxy.run())
+        await turn()
+        services.handlers[0](service(clusterIP="127.0.0.1"))
+        slices.handlers[0](piece(endpoint("10.0.0.1", ready=True)))
+        await turn()
+        assert kernel.transactions == []
+        assert kernel.announced == ["10.96.0.0/16"]
+        assert proxy.statistics() == {"services": 1, "waiting": 0}
+        assert proxy.eligible()
+        task.cancel()
+
+    virtual(story())
+    assert "forwarded by this program" in caplog.text
