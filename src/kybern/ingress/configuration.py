@@ -61,11 +61,9 @@ _REQUESTS = """\
   option idle-close-on-response
   http-request disable-l7-retry unless METH_GET
   http-request set-header X-Forwarded-For %[src]
-  http-request set-header X-Real-IP %[src]
   http-request set-header X-Forwarded-Host %[req.hdr(host)]
   http-request set-header X-Forwarded-Port %[dst_port]
-  http-request set-header X-Forwarded-Proto https if { ssl_fc }
-  http-request set-header X-Forwarded-Proto http unless { ssl_fc }
+  http-request set-header X-Forwarded-Proto %[ssl_fc,iif(https,http)]
 """
 _END = """\
   use_backend %[var(txn.to)] if { var(txn.to) -m found }
