@@ -119,9 +119,16 @@ def test_numbers_in_queries(number: str) -> None:
 
 def test_a_port_that_only_looks_like_a_number() -> None:
     async def story(server: Server) -> None:
+        await server.post("/api/v1/nodes", {"metadata": {"name": "n"}})
+        addresses = [{"type": "InternalIP", "address": "192.0.2.1"}]
+        await server.patch("/api/v1/nodes/n/status", {"status": {"addresses": addresses}})
+        service = {"metadata": {"name": "s"}, "spec": {"ports": [{"port": 80}]}}
+        await server.post(f"{DEFAULT}/services", service)
         for port in ("²", "x", "0", "65536", HUGE):
             answer = await server.get(f"/api/v1/nodes/n:{port}/proxy/")
             assert answer.status == 400, answer.body
+            answer = await server.get(f"{DEFAULT}/services/s:{port}/proxy/")
+            assert answer.status in (400, 503), answer.body
 
     serve(story)
 

@@ -112,7 +112,7 @@ def _number(port: str, scheme: str) -> int:
 
 def _port_name(service: Any, who: Meant) -> str:
     """Return the name of the Service's port that is meant; a port may be named by its number."""
-    if not (who.port.isascii() and who.port.isdigit()):
+    if not (who.port.isascii() and who.port.isdigit() and len(who.port) < 6):
         return who.port
     for port in service.spec.ports or ():
         if port.port == int(who.port):
