@@ -9,7 +9,7 @@ import sys
 import pytest
 
 from kybern.proxy import nft
-from kybern.proxy.base import base, remove
+from kybern.proxy.base import base, node_addresses, remove
 from kybern.proxy.endpoints import Target
 from kybern.proxy.kernel import Kernel
 from kybern.proxy.model import Frontend
@@ -183,3 +183,49 @@ def test_a_client_keeps_its_endpoint(kernel):
     assert fetch("kyt-a", "http://10.96.0.7")[0] != one
     show(kernel, "10.77.0.2", "10.77.0.3")
     assert len({fetch("kyt-a", "http://10.96.0.7")[0] for _ in range(16)}) == 2
+
+
+def refused(space, url):
+    with pytest.raises(subprocess.CalledProcessError) as caught:
+        fetch(space, url)
+    return "refused" in caught.value.stderr
+
+
+def test_policy_local_without_an_endpoint_here(kernel):
+    """Pods and the node reach those elsewhere through an external address, strangers do not."""
+    show(kernel, "10.77.0.3", local_targets=(), external_local=True)
+    for space in ("kyt-a", "kyt-node"):
+        assert fetch(space, "http://192.0.2.77")[0] == "10.77.0.3"
+        assert fetch(space, "http://10.77.0.1:30080")[0] == "10.77.0.3"
+    show(kernel, "10.77.0.3", local_targets=(), internal_local=True)
+    assert not refused("kyt-a", "http://10.96.0.7")  # dropped
+
+
+def test_a_port_that_the_service_has_not_is_refused(kernel):
+    show(kernel, "10.77.0.3")
+    assert refused("kyt-a", "http://10.96.0.7:81")
+
+
+def test_only_named_clients_reach_a_load_balancer(kernel):
+    balancer = {"balancer_ips": ("192.0.2.88",)}
+    show(kernel, "10.77.0.3", **balancer, sources=("10.77.0.2/32",))
+    assert fetch("kyt-a", "http://192.0.2.88")[0] == "10.77.0.3"
+    assert not refused("kyt-node", "http://192.0.2.88")
+    show(kernel, "10.77.0.3", **balancer)
+    assert fetch("kyt-node", "http://192.0.2.88")[0] == "10.77.0.3"
+
+
+def test_node_ports_on_named_addresses_only(kernel):
+    show(kernel, "10.77.0.3")
+    put(node_addresses("kybern-test", ["192.0.2.1"]))
+    assert refused("kyt-a", "http://10.77.0.1:30080")
+    put(node_addresses("kybern-test", ["10.77.0.1"]))
+    assert fetch("kyt-a", "http://10.77.0.1:30080")[0] == "10.77.0.3"
+
+
+def test_tables_of_others_stay(kernel):
+    sh("ip", "netns", "exec", "kyt-node", "nft", "add table ip foreign; add chain ip foreign c")
+    put(base("kybern-test", "10.77.0.0/24", "10.96.0.0/16"))
+    put(remove("kybern-test"))
+    tables = sh("ip", "netns", "exec", "kyt-node", "nft", "list", "ruleset")
+    assert "table ip foreign {\n\tchain c" in tables
