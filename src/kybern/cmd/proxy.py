@@ -55,10 +55,10 @@ def parse(words: list[str] | None = None) -> Namespace:
         type=flags.network,
         default="10.96.0.0/16",
     )
-    option(
+    parser.listing(
         "--nodeport-addresses",
         "networks of this node's addresses that serve node ports; primary: the node's own",
-        default="primary",
+        _node_port_network,
     )
     option("--table", "name of the nftables table", default="kybern")
     option(
@@ -78,6 +78,10 @@ def parse(words: list[str] | None = None) -> Namespace:
     parser.switch("--cleanup", "remove all rules and end", default=False)
     parser.refuse("--config", "use the flags")
     return parser.parse_args(words)
+
+
+def _node_port_network(text: str) -> str:
+    return text if text == "primary" else flags.network(text)
 
 
 async def proxy(args: Namespace) -> None:

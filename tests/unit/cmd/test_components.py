@@ -247,6 +247,8 @@ def test_the_flags_of_a_proxy(refused):
     args = proxy.parse(["--cluster-cidr=10.1.0.0/16", "--healthz-bind-address=0.0.0.0:0"])
     assert (args.cluster_cidr, args.healthz_bind_address) == ("10.1.0.0/16", ("0.0.0.0", 0))
     assert args.metrics_bind_address == ("127.0.0.1", 10249)
+    args = proxy.parse(["--nodeport-addresses=primary,10.1.0.0/16"])
+    assert args.nodeport_addresses == ["primary", "10.1.0.0/16"]
     assert "is not one of nftables" in refused(proxy, "--proxy-mode=iptables")
 
 
