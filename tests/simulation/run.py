@@ -164,6 +164,8 @@ def fresh() -> Base:
     """Return what a fresh cluster holds; made once."""
     import numpy  # noqa: F401 - draws chance of its own when it is loaded
 
+    import tests.simulation.real_nodes  # noqa: F401 - so do parts of the kubelet
+
     with seeded("fresh") as rng:
 
         async def main() -> Base:

@@ -39,7 +39,7 @@ OWNED = (
 class Reported:
     """What the API server was told of one pod."""
 
-    __slots__ = ("idle", "last", "name", "namespace", "sent", "uid", "version", "wanted")
+    __slots__ = ("idle", "last", "missed", "name", "namespace", "sent", "uid", "version", "wanted")
 
     def __init__(self, pod: Pod) -> None:
         self.uid = pod.metadata.uid or ""
@@ -49,6 +49,7 @@ class Reported:
         self.last = pod.status  # what it was told last, whether or not that has arrived
         self.version = 0
         self.wanted: PodStatus | None = None
+        self.missed: Pod | None = None  # as it was seen while something was on its way
         self.idle = asyncio.Event()
         self.idle.set()
 
@@ -79,7 +80,10 @@ class Reporter:
     def seen(self, pod: Pod, status: PodStatus | None) -> None:
         """Take note of the pod as the API server has it; say it again when somebody changed it."""
         reported = self._pods.get(pod.metadata.uid or "")
-        if reported is None or status is None or not reported.idle.is_set():
+        if reported is None or status is None:
+            return
+        if not reported.idle.is_set():
+            reported.missed = pod
             return
         version = pod.metadata.resourceVersion or ""
         if version.isdigit() and int(version) > reported.version:
@@ -133,6 +137,10 @@ class Reporter:
                     failures += 1
         finally:
             reported.idle.set()
+        # What was seen meanwhile may be what came before our words, or somebody's answer to them.
+        missed, reported.missed = reported.missed, None
+        if missed is not None:
+            self.seen(missed, reported.last)
 
     async def _is_another(self, reported: Reported) -> bool:
         """Whether another pod has the name now; otherwise somebody was writing at the same time."""

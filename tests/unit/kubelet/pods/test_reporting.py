@@ -119,3 +119,19 @@ def test_old_news_are_no_reason_to_say_it_again() -> None:
         assert len(server.patches) == 2
 
     tell(story)
+
+
+def test_what_somebody_wrote_meanwhile_is_answered_after() -> None:
+    async def story(reporter: Reporter, server: Server) -> None:
+        status = PodStatus(phase="Running", conditions=[condition("Ready", "True")])
+        reporter.report(pod(), status)
+        await asyncio.sleep(0.5)
+        # It comes after our words and arrives before their answer.
+        theirs = pod(metadata={"resourceVersion": "12"})
+        theirs.status = PodStatus(phase="Running", conditions=[condition("Ready", "False")])
+        reporter.seen(theirs, status)
+        await asyncio.sleep(5)
+        assert len(server.patches) == 2
+        assert server.patches[1]["status"]["conditions"][0]["status"] == "True"
+
+    tell(story)
