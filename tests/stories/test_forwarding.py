@@ -80,7 +80,7 @@ def test_port_forward_in_channels(k, cluster, web):
     heard = dict.fromkeys(range(4), b"")
     while data := socket.recv():
         heard[data[0]] += data[1:]
-    socket.close()
+    socket.shutdown()
     assert heard[0].startswith(PORT.to_bytes(2, "little") + b"HTTP/1.1 200 OK")
     assert heard[0].endswith(f"{web} /x".encode())
     assert heard[1] == PORT.to_bytes(2, "little")
