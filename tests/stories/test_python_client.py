@@ -51,11 +51,13 @@ def test_the_whole_story(core, namespace):
     (pod,) = core.list_namespaced_pod(namespace, label_selector="more=yes").items
     assert pod.metadata.uid == created.metadata.uid
     assert core.read_namespaced_pod_log("p", namespace) == "hello\n"
-    answer = stream(
+    command = stream(
         core.connect_get_namespaced_pod_exec, "p", namespace, command=["echo", "there"],
-        stdout=True, stderr=True, stdin=False, tty=False,
+        stdout=True, stderr=True, stdin=False, tty=False, _preload_content=False,
     )  # fmt: skip
-    assert answer == "there\n"
+    command.run_forever(timeout=30)
+    assert command.read_all() == "there\n"
+    command.sock.shutdown()  # the client leaves it open when the server has closed it
     core.delete_namespaced_pod("p", namespace)
     with pytest.raises(client.ApiException) as caught:
         core.read_namespaced_pod("nobody", namespace)
