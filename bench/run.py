@@ -109,24 +109,22 @@ def main():
     notes = []
     for part in (
         measure_api_server,
-        measure_control_plane,
-        measure_handover,
         measure_store,
         measure_many_clients,
-        measure_store_life,
         measure_node,
+        measure_control_plane,
+        measure_store_life,
+        measure_handover,
     ):
         try:
             part(seconds, notes, quick=args.quick)
         except (SystemExit, Exception) as error:  # noqa: BLE001 - the others can be measured
             traceback.print_exc()
             notes.append(f"{part.__name__.replace('_', ' ')} failed: {error}")
-    text = document(line, notes, time.perf_counter() - began)
-    if args.quick:
-        print(text)
-    else:
-        args.out.write_text(text, encoding="utf-8")
-        say(f"wrote {args.out}")
+        text = document(line, notes, time.perf_counter() - began)
+        if not args.quick:  # after each part: a run that is broken off has measured something
+            args.out.write_text(text, encoding="utf-8")
+    print(text if args.quick else f"wrote {args.out}")
 
 
 def measure_api_server(seconds, notes, *, quick):
@@ -172,7 +170,7 @@ def measure_handover(_seconds, notes, *, quick):
     if shutil.which("etcd") is None:
         notes.append("etcd is not installed: `apt-get install etcd-server`")
         return
-    for way, seconds in handover.measure(1 if quick else 5).items():
+    for way, seconds in handover.measure(1 if quick else 3).items():
         ROWS[way].ours = f"{statistics.median(seconds):.1f} s (at most {max(seconds):.1f} s)"
         say(f"{handover.WAYS[way]}: {', '.join(f'{s:.2f}' for s in seconds)} s")
 
