@@ -10,9 +10,9 @@ import contextlib
 import http.client
 import json
 import os
+import random
 import shutil
 import signal
-import socket
 import ssl
 import subprocess
 import sys
@@ -20,6 +20,8 @@ import tempfile
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
+
+from kybern.cluster import slots
 
 ROOT = Path(__file__).resolve().parents[1]
 KYBERN = [sys.executable, "-m", "kybern.cmd.main"]
@@ -220,9 +222,8 @@ def wait(condition, seconds, what, interval=0.02):
 
 
 def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
+    """Return a port that nobody uses, below those from which outgoing connections take theirs."""
+    return slots.free_port(random.randint(10_000, 29_000), datagrams=True)
 
 
 def memory(pid):

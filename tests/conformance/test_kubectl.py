@@ -20,6 +20,7 @@ import pytest
 
 from tests.conformance.marks import conforms
 from tests.conformance.workloads import deployment
+from tests.ports import free_port
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -60,12 +61,6 @@ class Kubectl:
             process.terminate()
             process.wait(10)
             process.stdout.close()
-
-
-def free_port() -> int:
-    with socket.socket() as one:
-        one.bind(("127.0.0.1", 0))
-        return int(one.getsockname()[1])
 
 
 @pytest.fixture(scope="module")

@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-import socket
 import ssl
 import subprocess
 import sys
@@ -17,6 +16,7 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 from tests.faults.history import ABSENT, PADDING, UNSEEN, Operation, Outcome
+from tests.ports import free_port
 
 from kybern.lib.http.client import HttpClient
 
@@ -38,9 +38,7 @@ class ApiServer:
         self._directory = directory
         directory.mkdir(exist_ok=True)
         (directory / "tokens.csv").write_text(f'{TOKEN},faults,1,"system:masters"\n')
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            self.port = probe.getsockname()[1]
+        self.port = free_port()
         self._store = store
         self._process: subprocess.Popen[bytes] | None = None
 

@@ -7,7 +7,6 @@ and the machine is searched for what it may have left (`leftovers`).
 import json
 import os
 import shutil
-import socket
 import subprocess
 import sys
 import tempfile
@@ -15,6 +14,8 @@ import time
 from pathlib import Path
 
 import pytest
+
+from tests.ports import free_port
 
 ROOT = Path(__file__).parents[2]
 IMAGE = "kybern.local/busybox:1"
@@ -96,13 +97,6 @@ def eventually(check, timeout=60, interval=0.1):
         if time.monotonic() > deadline:
             raise AssertionError(f"not within {timeout} s; the last answer was {last!r}")
         time.sleep(interval)
-
-
-def free_port():
-    """Return a port that nobody uses just now."""
-    with socket.socket() as probe:
-        probe.bind(("", 0))
-        return probe.getsockname()[1]
 
 
 def short_directory():

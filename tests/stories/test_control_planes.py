@@ -24,8 +24,9 @@ from kybern.client.tls import TlsTransport
 from kybern.client.transport import Unreachable
 from kybern.lib.clock import SYSTEM
 from tests.contracts.store.etcd_fixture import etcd
+from tests.ports import free_port
 
-from .conftest import Cluster, free_port, short_directory, traces
+from .conftest import Cluster, short_directory, traces
 
 LEASE = "5s"
 PATIENCE = 60

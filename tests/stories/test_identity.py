@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from kybern.lib import pki
+from tests.ports import free_port
 
-from .conftest import Cluster, eventually, free_port, short_directory, traces
+from .conftest import Cluster, eventually, short_directory, traces
 
 TOKEN = "abcdef.0123456789abcdef"
 NEEDLE = "correct horse battery staple"

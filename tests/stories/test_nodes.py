@@ -10,12 +10,13 @@ from pathlib import Path
 
 import pytest
 
+from tests.ports import free_port
+
 from .conftest import (
     IMAGE,
     KYBERN,
     Cluster,
     eventually,
-    free_port,
     network,
     run,
     short_directory,

@@ -8,7 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from .conftest import KYBERN, Cluster, eventually, free_port, short_directory, traces
+from tests.ports import free_port
+
+from .conftest import KYBERN, Cluster, eventually, short_directory, traces
 
 
 @pytest.fixture

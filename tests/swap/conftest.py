@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import signal
-import socket
 import subprocess
 import sys
 import time
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.ports import free_port
 
 from kybern.cli import api
 from kybern.cluster import certificates, kubeconfigs
@@ -22,12 +22,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 COMPONENTS = ("apiserver", "scheduler", "controller-manager")
-
-
-def free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def wait_until(condition: Callable[[], object], seconds: float = 20.0) -> None:

@@ -11,7 +11,8 @@ import urllib.request
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.swap.conftest import free_port, wait_until
+from tests.ports import free_port
+from tests.swap.conftest import wait_until
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -14,7 +14,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tests.swap.conftest import COMPONENTS, Parts, free_port, wait_until
+from tests.ports import free_port
+from tests.swap.conftest import COMPONENTS, Parts, wait_until
 
 from kybern.cluster import mounts, prerequisites
 from kybern.cmd import containerd

@@ -7,15 +7,15 @@ everybody: `with etcd() as members: EtcdEngine.open(members.address)`.
 from __future__ import annotations
 
 import contextlib
-import random
 import shutil
-import socket
 import subprocess
 import tempfile
 import time
 import urllib.request
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tests.ports import free_port
 
 from kybern.lib import pki
 from kybern.store.kv.etcd.address import Address
@@ -183,7 +183,10 @@ def make_certificates(directory: Path) -> None:
 
 
 def _members(directory: Path, count: int, tls: bool, patient: bool) -> list[Member]:
-    ports = free_ports(3 * count)
+    ports: list[int] = []
+    while len(ports) < 3 * count:
+        if (port := free_port()) not in ports:
+            ports.append(port)
     scheme = "https" if tls else "http"
     peers = [f"{scheme}://127.0.0.1:{ports[count + number]}" for number in range(count)]
     cluster = ",".join(f"m{number}={peer}" for number, peer in enumerate(peers))
@@ -216,14 +219,3 @@ def _tls(directory: Path) -> list[str]:
             f"--{peer}client-cert-auth",
         ]
     return flags
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports that nobody listens at, nor gets for a connection in the meantime."""
-    found: set[int] = set()
-    while len(found) < count:
-        port = random.randrange(10_000, 32_000)
-        with contextlib.suppress(OSError), socket.socket() as probe:
-            probe.bind(("127.0.0.1", port))
-            found.add(port)
-    return list(found)

@@ -8,6 +8,7 @@ import sys
 import time
 
 from tests.conformance.marks import conforms
+from tests.ports import free_port
 from tests.stories.conformance.pods import create, shell, start
 from tests.stories.conformance.rest import Rest
 from tests.stories.conftest import eventually
@@ -38,7 +39,7 @@ def test_datagrams(k):
     "[sig-network] HostPort validates that there is no conflict between pods with same hostPort but different hostIP and protocol [LinuxOnly] [Conformance]"
 )
 def test_one_port_of_the_node_for_three_pods(k):
-    node, port = node_address(k), free_everywhere()
+    node, port = node_address(k), free_port(socket.SOCK_STREAM, socket.SOCK_DGRAM)
     for name, address, protocol in (
         ("pod1", "127.0.0.1", "TCP"), ("pod2", node, "TCP"), ("pod3", node, "UDP"),
     ):  # fmt: skip
@@ -56,14 +57,6 @@ def test_one_port_of_the_node_for_three_pods(k):
     eventually(lambda: page("127.0.0.1", "--interface", node) == "pod1", 20)
     eventually(lambda: page(node) == "pod2", 20)
     eventually(lambda: ask(node, port) == "pod3", 20)
-
-
-def free_everywhere():
-    """Return a port that nobody uses, neither for TCP nor for UDP."""
-    with socket.socket() as probe, socket.socket(type=socket.SOCK_DGRAM) as other:
-        probe.bind(("", 0))
-        other.bind(("", probe.getsockname()[1]))
-        return probe.getsockname()[1]
 
 
 @conforms("[sig-network] Service endpoints latency should not be very high [Conformance]")

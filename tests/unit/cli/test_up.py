@@ -3,6 +3,7 @@
 import socket
 
 import pytest
+from tests.ports import free_port
 
 from kybern.cli.errors import Failed
 from kybern.cli.verbs import up
@@ -31,12 +32,6 @@ def machine(monkeypatch):
     monkeypatch.setattr(up.slots, "claim", lambda root, earlier=None: 2)
     monkeypatch.setattr(up.slots, "host_name", lambda: "box")
     monkeypatch.setattr(up.slots, "node_address", lambda: "10.1.2.3")
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_a_control_plane_alone(kybern, started, tmp_path):

@@ -1,9 +1,9 @@
 """A machine joins a cluster that runs in this process, over TLS."""
 
 import asyncio
-import socket
 
 import pytest
+from tests.ports import free_port
 
 from kybern.api.core.v1 import Node, Secret
 from kybern.api.meta.v1 import ObjectMeta
@@ -25,11 +25,8 @@ class World:
 
     def __init__(self, root):
         self.home, self.there = Directory(root / "home"), Directory(root / "there")
-        with socket.socket() as probe:
-            probe.bind(("127.0.0.1", 0))
-            port = probe.getsockname()[1]
         self.settings = Settings(
-            data_dir=str(self.home.root), port=port, control_plane_only=True, store="memory"
+            data_dir=str(self.home.root), port=free_port(), control_plane_only=True, store="memory"
         )
         for directory in (self.home, self.there):
             directory.make()

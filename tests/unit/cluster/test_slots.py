@@ -5,6 +5,7 @@ import socket
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from tests.ports import free_port
 
 from kybern.cluster import slots
 from kybern.cluster.slots import SLOTS, NoSlotError, claim, networks, release
@@ -98,7 +99,7 @@ def test_a_port_is_taken_on_whatever_address():
     for family, host in ((socket.AF_INET, "127.0.0.1"), (socket.AF_INET6, "::1")):
         with socket.socket(family, socket.SOCK_STREAM) as taken:
             try:
-                taken.bind((host, 0))
+                taken.bind((host, free_port()))
             except OSError:
                 continue  # no IPv6 here
             taken.listen()
@@ -110,8 +111,8 @@ def test_a_port_is_taken_on_whatever_address():
 
 def test_a_port_taken_for_datagrams_only():
     with socket.socket(socket.AF_INET, socket.SOCK_DGRAM) as taken:
-        taken.bind(("127.0.0.1", 0))
-        port = taken.getsockname()[1]
+        port = free_port(socket.SOCK_STREAM, socket.SOCK_DGRAM)
+        taken.bind(("127.0.0.1", port))
         assert slots.port_is_free(port)
         assert not slots.port_is_free(port, datagrams=True)
         assert slots.free_port(port, datagrams=True) > port

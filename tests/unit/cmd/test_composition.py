@@ -8,6 +8,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from tests.ports import free_port
 
 from kybern.cli.errors import Failed
 from kybern.cluster import certificates, kubeconfigs
@@ -36,12 +37,6 @@ def directory(tmp_path):
     certificates.ensure(made, settings)
     kubeconfigs.write(made, settings)
     return made
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_the_api_server_knows_its_cluster(directory):

@@ -7,6 +7,7 @@ import sys
 import time
 
 import pytest
+from tests.ports import free_port
 
 from kybern.cmd import main
 
@@ -124,11 +125,7 @@ def test_an_api_server_on_a_taken_port_is_one_sentence(tmp_path):
 def test_two_api_servers_cannot_have_one_file(tmp_path):
     command = [sys.executable, "-m", "kybern.cmd.main", "apiserver", f"--cert-dir={tmp_path}",
                f"--store=sqlite://{tmp_path}/state.db", "--bind-address=127.0.0.1"]  # fmt: skip
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
     with subprocess.Popen([*command, f"--secure-port={port}"], stderr=subprocess.DEVNULL) as first:
         try:
             deadline = time.monotonic() + 20

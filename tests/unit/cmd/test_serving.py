@@ -7,6 +7,7 @@ import ssl
 import stat
 
 import pytest
+from tests.ports import free_port
 
 from kybern.api.authentication.v1 import TokenReview, TokenReviewStatus, UserInfo
 from kybern.api.authorization.v1 import SubjectAccessReview, SubjectAccessReviewStatus
@@ -111,9 +112,7 @@ def test_port_0_serves_nothing(live):
 
 
 def test_over_tls_with_a_certificate_of_its_own(live):
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
+    port = free_port()
 
     async def main():
         window = Window(lambda: True)

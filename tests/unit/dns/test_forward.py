@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-import itertools
 import random
 import socket
 import struct
 from contextlib import asynccontextmanager
 
 import pytest
+from tests.ports import free_port
 
 from kybern.dns import forward, wire
 from kybern.dns.foreign import Foreign
@@ -61,28 +61,12 @@ class Played(asyncio.DatagramProtocol):
         writer.close()
 
 
-_ports = itertools.count(random.SystemRandom().randrange(2000, 20000))
-
-
-def free_port():
-    """Return a port free for both protocols, below those that the kernel gives to connections."""
-    for port in _ports:
-        with socket.socket() as stream, socket.socket(type=socket.SOCK_DGRAM) as datagrams:
-            try:
-                stream.bind(("127.0.0.1", port))
-                datagrams.bind(("127.0.0.1", port))
-            except OSError:
-                continue
-            return port
-    raise AssertionError("unreachable")
-
-
 @asynccontextmanager
 async def serving(*players):
     loop = asyncio.get_running_loop()
     opened, servers = [], []
     for player in players:
-        port = free_port()
+        port = free_port(socket.SOCK_STREAM, socket.SOCK_DGRAM)
         transport, _ = await loop.create_datagram_endpoint(
             lambda player=player: player, local_addr=("127.0.0.1", port)
         )

@@ -2,7 +2,8 @@
 
 import asyncio
 import json
-import socket
+
+from tests.ports import free_port
 
 from kybern.lib.http.client import HttpClient
 from kybern.proxy.health import HealthPorts, answer
@@ -20,12 +21,6 @@ def test_words():
     assert dict(good.headers)["X-Load-Balancing-Endpoint-Weight"] == "2"
     assert answer("shop/web", 0, healthy=True).status == 503
     assert answer("shop/web", 2, healthy=False).status == 503
-
-
-def free_port():
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return probe.getsockname()[1]
 
 
 def test_ports_open_change_and_close():

@@ -4,6 +4,8 @@ import asyncio
 import random
 import socket
 
+from tests.ports import free_port
+
 from kybern.lib.clock import SYSTEM
 from kybern.proxy.endpoints import Target
 from kybern.proxy.userspace import Choice, Forwarder
@@ -11,12 +13,6 @@ from kybern.proxy.userspace import Choice, Forwarder
 from .test_rules import front
 
 HERE = "127.0.0.1"
-
-
-def free_port(kind=socket.SOCK_STREAM):
-    with socket.socket(socket.AF_INET, kind) as probe:
-        probe.bind((HERE, 0))
-        return probe.getsockname()[1]
 
 
 def run(story):
