@@ -10,6 +10,7 @@ last, as it joins the informers that others have started.
 
 from __future__ import annotations
 
+from kybern.controllers.attachdetach.controller import AttachDetachController
 from kybern.controllers.bootstrapsigner.controller import BootstrapSigner
 from kybern.controllers.clusterrole_aggregation.controller import (
     ClusterRoleAggregationController,
@@ -227,6 +228,13 @@ ALL: tuple[Descriptor, ...] = (
         make=LocalPathController,
         aliases=("local-path",),
         default_on=False,
+    ),
+    Descriptor(
+        "persistentvolume-attach-detach-controller",
+        account="attachdetach-controller",
+        component="attachdetach-controller",
+        make=AttachDetachController,
+        aliases=("attachdetach",),
     ),
     Descriptor(
         "persistentvolumeclaim-protection-controller",

@@ -1,0 +1,1 @@
+"""Brings the volumes of storage drivers to the nodes whose pods want them, and takes them back."""
