@@ -102,7 +102,7 @@ class ApiServer:
             services.tokens,
         )
         services.nodes = Kubelets(config, store)
-        services.allocators = Allocators(config.service_cidr, config.node_ports, rng)
+        services.allocators = Allocators(config.service_cidrs, config.node_ports, rng)
         services.admission = chain(services)
         services.computed = UsageApi(services).computed()
         self._started = False

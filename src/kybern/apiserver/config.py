@@ -20,7 +20,8 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         bind_address: where to listen; all interfaces when empty.
         port: where to listen.
         advertise_address: what the `kubernetes` Service leads to; found out when empty.
-        service_cidr: what cluster IPs are taken from.
+        service_cidr: what cluster IPs are taken from; two networks, of IPv4 and of IPv6, with a
+            comma for a cluster of both, the default first.
         node_ports: first and last port for NodePort Services.
         cluster_domain: what Service names end with.
         issuer: `iss` of service account tokens.
@@ -69,20 +70,32 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
 
     def check(self) -> list[str]:
         """Return what is wrong with the settings, one sentence each."""
-        problems = []
-        try:
-            network = ipaddress.ip_network(self.service_cidr)
-        except ValueError as error:
-            problems.append(f"the service CIDR is not one: {error}")
-        else:
-            if network.num_addresses < 8:
-                problems.append(f"the service CIDR {self.service_cidr} is too small: use a /29")
+        problems = self._network_problems()
         first, last = self.node_ports
         if not 0 < first <= last < 65536:
             problems.append(f"node ports {first}-{last} are not a range of ports")
         if self.token_file is not None and not self.token_file.is_file():
             problems.append(f"there is no token file {self.token_file}")
         return problems
+
+    def _network_problems(self) -> list[str]:
+        try:
+            networks = [ipaddress.ip_network(cidr) for cidr in self.service_cidrs]
+        except ValueError as error:
+            return [f"the service CIDR is not one: {error}"]
+        problems = [
+            f"the service CIDR {network} is too small: use a /{network.max_prefixlen - 3}"
+            for network in networks
+            if network.num_addresses < 8
+        ]
+        if len({network.version for network in networks}) < len(networks):
+            problems.append(f"the service CIDRs {self.service_cidr} are of the same IP family")
+        return problems
+
+    @property
+    def service_cidrs(self) -> tuple[str, ...]:
+        """What cluster IPs are taken from, one network for each family."""
+        return tuple(self.service_cidr.split(","))
 
     @property
     def audiences(self) -> tuple[str, ...]:

@@ -151,6 +151,7 @@ class KubernetesService:
                 spec=ServiceSpec(
                     type="ClusterIP",
                     clusterIP=self._services.allocators.addresses.first,
+                    ipFamilyPolicy="SingleStack",
                     sessionAffinity="None",
                     ports=[
                         ServicePort(name="https", protocol="TCP", port=443, targetPort=self._port)

@@ -93,7 +93,7 @@ async def _create_missing(loopback: Loopback, obj: Any) -> None:
 
 async def _service_cidr(services: Services, loopback: Loopback) -> None:
     if loopback.get(ServiceCIDR, "kubernetes") is None:
-        spec = ServiceCIDRSpec(cidrs=[services.config.service_cidr])
+        spec = ServiceCIDRSpec(cidrs=list(services.config.service_cidrs))
         await loopback.create(ServiceCIDR(metadata=ObjectMeta(name="kubernetes"), spec=spec))
     found = loopback.get(ServiceCIDR, "kubernetes")
     if found is None or found.status.conditions:

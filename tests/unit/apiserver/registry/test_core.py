@@ -213,7 +213,7 @@ class TestServices:
     def test_what_is_refused_takes_nothing(self) -> None:
         async def story() -> None:
             async with Server() as server:
-                addresses = server.api.services.allocators.addresses._numbers
+                addresses = server.api.services.allocators.addresses
                 ports = server.api.services.allocators.ports._numbers
                 before = len(addresses), len(ports)
                 bad = _service("Bad_Name", type="NodePort")

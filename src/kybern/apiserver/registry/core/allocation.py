@@ -14,6 +14,7 @@ import ipaddress
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from random import Random
 
     from kybern.apiserver.registry.core.neighbours import Neighbours
@@ -72,8 +73,8 @@ class Numbers:
         return None
 
 
-class Addresses:
-    """The cluster IPs of a network."""
+class Network:
+    """The cluster IPs of one network."""
 
     def __init__(self, cidr: str, rng: Random) -> None:
         self.network = ipaddress.ip_network(cidr)
@@ -85,6 +86,9 @@ class Addresses:
         size = last - first + 1
         reserve = min(max(16, size // 16), 256) if size > 32 else 0
         self._numbers = Numbers(first, last, reserve, rng)
+
+    def __len__(self) -> int:
+        return len(self._numbers)
 
     @property
     def first(self) -> str:
@@ -129,6 +133,53 @@ class Addresses:
         return ipaddress.IPv6Address(number)
 
 
+class Addresses:
+    """The cluster IPs of all networks, one of each family at most."""
+
+    def __init__(self, cidrs: Sequence[str], rng: Random) -> None:
+        networks = [Network(cidr, rng) for cidr in cidrs]
+        self._networks = {network.family: network for network in networks}
+        self._default = networks[0]
+
+    def __len__(self) -> int:
+        return sum(map(len, self._networks.values()))
+
+    @property
+    def families(self) -> tuple[str, ...]:
+        """The families there are, the default first."""
+        return tuple(self._networks)
+
+    @property
+    def first(self) -> str:
+        """The address of the `kubernetes` Service."""
+        return self._default.first
+
+    def take(self, text: str) -> None:
+        """Take this address.
+
+        Raises:
+            Taken: it cannot be had.
+        """
+        self._networks.get(_family(text), self._default).take(text)
+
+    def take_any(self, family: str) -> str:
+        """Take any address of a family that there is.
+
+        Raises:
+            Taken: none is left.
+        """
+        return self._networks[family].take_any()
+
+    def release(self, text: str) -> None:
+        """Give an address back; the cluster may have lost its family meanwhile."""
+        if (network := self._networks.get(_family(text))) is not None:
+            network.release(text)
+
+
+def _family(text: str) -> str:
+    return "IPv6" if ":" in text else "IPv4"
+
+
 class Ports:
     """The node ports. One number may serve several protocols of one Service."""
 
@@ -171,8 +222,10 @@ class Ports:
 class Allocators:
     """The ranges of a cluster."""
 
-    def __init__(self, service_cidr: str, node_ports: tuple[int, int], rng: Random) -> None:
-        self.addresses = Addresses(service_cidr, rng)
+    def __init__(
+        self, service_cidrs: Sequence[str], node_ports: tuple[int, int], rng: Random
+    ) -> None:
+        self.addresses = Addresses(service_cidrs, rng)
         self.ports = Ports(*node_ports, rng)
         self.neighbours: Neighbours | None = None
         """What other servers over the same store give out, where there may be any."""

@@ -12,11 +12,12 @@ from typing import TYPE_CHECKING, Any
 from kybern.api import errors
 from kybern.api.core.v1 import LoadBalancerStatus, ServiceStatus
 from kybern.api.field_path import Path, Problem, internal, invalid
+from kybern.apiserver.registry.core import families
 from kybern.apiserver.registry.core.allocation import Taken
 from kybern.apiserver.registry.strategy import Strategy
 
 if TYPE_CHECKING:
-    from kybern.api.core.v1 import Service, ServicePort, ServiceSpec
+    from kybern.api.core.v1 import ServicePort, ServiceSpec
     from kybern.apiserver.context import RequestContext
     from kybern.apiserver.registry.core.allocation import Allocators
 
@@ -37,12 +38,12 @@ class ServiceClaim:
         self._unused_addresses: list[str] = []
         self._unused_ports: list[int] = []
 
-    def take_address(self, wanted: str) -> str:
-        """Take an address, this one if it is not empty."""
+    def take_address(self, wanted: str, family: str) -> str:
+        """Take an address of a family, this one if it is not empty."""
         pool = self._allocators.addresses
         if wanted:
             pool.take(wanted)
-        address = wanted or pool.take_any()
+        address = wanted or pool.take_any(family)
         self._addresses.append(address)
         return address
 
@@ -118,12 +119,13 @@ class ServiceStrategy(Strategy):
         key = ctx.resource.key(meta.namespace or "", meta.name or "")
         claim = ServiceClaim(ctx.services.allocators, key)
         try:
-            _fill_families(obj, ctx.services.allocators.addresses.family)
+            if problems := families.settle(obj, old, ctx.services.allocators.addresses.families):
+                raise _Refused(*problems)
             _claim_addresses(claim, obj.spec, None if old is None else old.spec)
             _claim_ports(claim, obj.spec, None if old is None else old.spec)
         except _Refused as refusal:
             claim.release()
-            raise errors.Invalid.of(self.kind, obj.metadata.name or "", [refusal.problem]) from None
+            raise errors.Invalid.of(self.kind, obj.metadata.name or "", refusal.problems) from None
         if old is not None:
             claim.drop(
                 addresses_of(old.spec) - addresses_of(obj.spec),
@@ -141,10 +143,10 @@ class ServiceStrategy(Strategy):
         _release(ctx.services.allocators, addresses_of(obj.spec), ports_of(obj.spec))
 
 
-class _Refused(Exception):  # carries a problem to the one place that answers
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(str(problem))
-        self.problem = problem
+class _Refused(Exception):  # carries problems to the one place that answers
+    def __init__(self, *problems: Problem) -> None:
+        super().__init__(*problems)
+        self.problems = list(problems)
 
 
 def addresses_of(spec: ServiceSpec) -> set[str]:
@@ -176,9 +178,13 @@ def normalise_addresses(spec: ServiceSpec, old: ServiceSpec | None) -> None:
 
 def drop_for_type(spec: ServiceSpec, old: ServiceSpec) -> None:
     """Drop what only the old type had, unless the client changed it."""
-    if _has_address(old) and not _has_address(spec) and _same_addresses(spec, old):
-        spec.clusterIP, spec.clusterIPs = None, None
-        spec.ipFamilies, spec.ipFamilyPolicy = None, None
+    if _has_address(old) and not _has_address(spec):
+        if _same_addresses(spec, old):
+            spec.clusterIP, spec.clusterIPs = None, None
+        if spec.ipFamilies == old.ipFamilies:
+            spec.ipFamilies = None
+        if spec.ipFamilyPolicy == old.ipFamilyPolicy:
+            spec.ipFamilyPolicy = None
     if _has_node_ports(old) and not _has_node_ports(spec):
         before = {port.nodePort for port in old.ports or ()}
         for port in spec.ports or ():
@@ -197,9 +203,8 @@ def keep_allocated(spec: ServiceSpec, old: ServiceSpec) -> None:
     """Fill in what was allocated before and the client left out."""
     if _has_address(old) and _has_address(spec):
         spec.clusterIP = spec.clusterIP or old.clusterIP
-        spec.clusterIPs = spec.clusterIPs or old.clusterIPs
-        spec.ipFamilies = spec.ipFamilies or old.ipFamilies
-        spec.ipFamilyPolicy = spec.ipFamilyPolicy or old.ipFamilyPolicy
+        if not spec.clusterIPs and spec.clusterIP == old.clusterIP:
+            spec.clusterIPs = old.clusterIPs
     if _has_node_ports(old) and _has_node_ports(spec):
         known = {_port_key(port): port.nodePort for port in old.ports or ()}
         used = {port.nodePort for port in spec.ports or () if port.nodePort}
@@ -215,54 +220,42 @@ def _port_key(port: ServicePort) -> tuple[str, int]:
     return (port.protocol or "TCP", port.port)
 
 
-def _fill_families(service: Service, family: str) -> None:
-    spec = service.spec
-    if spec.type == EXTERNAL:
-        return
-    if spec.clusterIP == NONE and not spec.selector:
-        # Without a selector nobody here decides which addresses there are: allow both families.
-        spec.ipFamilyPolicy = spec.ipFamilyPolicy or "RequireDualStack"
-        if not spec.ipFamilies:
-            other = "IPv6" if family == "IPv4" else "IPv4"
-            spec.ipFamilies = [family, other]
-        return
-    if spec.ipFamilyPolicy == "RequireDualStack":
-        problem = invalid(
-            SPEC / "ipFamilyPolicy", spec.ipFamilyPolicy,
-            "this cluster is not configured for dual-stack services",
-        )  # fmt: skip
-        raise _Refused(problem)
-    for index, wanted in enumerate(spec.ipFamilies or ()):
-        if wanted != family:
-            problem = invalid(
-                (SPEC / "ipFamilies")[index], wanted, "not configured on this cluster"
-            )
-            raise _Refused(problem)
-    spec.ipFamilyPolicy = spec.ipFamilyPolicy or "SingleStack"
-    spec.ipFamilies = spec.ipFamilies or [family]
-
-
 def _claim_addresses(claim: ServiceClaim, spec: ServiceSpec, old: ServiceSpec | None) -> None:
     if not _has_address(spec):
         return
     if spec.clusterIP == NONE:
         spec.clusterIPs = spec.clusterIPs or [NONE]
         return
-    had = addresses_of(old) if old is not None and _has_address(old) else set()
-    wanted = spec.clusterIP or ""
-    if wanted in had:
-        return
+    given, wanted = list(spec.clusterIPs or ()), list(spec.ipFamilies or ())
+    given += [""] * (len(wanted) - len(given))
+    for index in _without_address(spec, old):
+        given[index] = _claim_address(claim, given, index, wanted[index])
+    spec.clusterIP, spec.clusterIPs = given[0] if given else None, given or None
+
+
+def _without_address(spec: ServiceSpec, old: ServiceSpec | None) -> range:
+    """Return the places of the families for which an address is to be taken.
+
+    One that a Service has may not change; that the client tries to is for validation to say.
+    """
+    count = len(spec.ipFamilies or ())
+    if old is None or not _has_address(old):
+        return range(count)
+    if families.keeps_preference(spec, old) or not addresses_of(old):
+        return range(0)
+    return range(len(old.ipFamilies or ()), count)
+
+
+def _claim_address(claim: ServiceClaim, given: list[str], index: int, family: str) -> str:
+    wanted = given[index]
     try:
-        spec.clusterIP = claim.take_address(wanted)
+        return claim.take_address(wanted, family)
     except Taken as refusal:
         if not wanted:
             text = f"failed to allocate a serviceIP: {refusal}"
             raise _Refused(internal(SPEC / "clusterIPs", text)) from None
         text = f"failed to allocate IP {wanted}: {refusal}"
-        raise _Refused(invalid(SPEC / "clusterIPs", [wanted], text)) from None
-    except ValueError:
-        return  # not an address: validation says so
-    spec.clusterIPs = [spec.clusterIP]
+        raise _Refused(invalid(SPEC / "clusterIPs", given, text)) from None
 
 
 def _claim_ports(claim: ServiceClaim, spec: ServiceSpec, old: ServiceSpec | None) -> None:
