@@ -11,7 +11,8 @@ from kybern.api import errors
 from kybern.api.coordination.v1 import Lease
 from kybern.api.core.v1 import Node, Pod
 from kybern.client.transport import Identity
-from kybern.lib.clock import rfc3339, rfc3339_micro
+from kybern.kubelet.node.lease import Heartbeat
+from kybern.lib.clock import rfc3339
 from kybern.scheduler.config import SchedulerConfig
 from kybern.scheduler.loop import Scheduler
 
@@ -34,14 +35,15 @@ async def schedule(w: World) -> None:
 class Kubelets:
     """Plays the kubelet of every node.
 
-    A pod whose image says `bad` never becomes ready; one whose image is `exit:1` ends with 1.
+    Heartbeats are the kubelet's own. A pod whose image says `bad` never becomes ready; one whose image is `exit:1` ends with 1.
     """
 
     def __init__(self, w: World) -> None:
         self.w = w
         self.names: list[str] = []
-        informer = w.informers.of(Pod)
-        informer.on(add=self._seen, update=lambda _, pod: self._seen(pod))
+        self._beating: dict[str, asyncio.Task[None]] = {}
+        self._pods = w.informers.of(Pod)
+        self._pods.on(add=self._seen, update=lambda _, pod: self._seen(pod))
 
     async def join(self, count: int) -> None:
         """Register so many nodes, ready for pods."""
@@ -62,16 +64,24 @@ class Kubelets:
             await nodes.patch(name, {"status": status}, subresource="status")
             await nodes.patch(name, {"spec": {"taints": None}})
             self.names.append(name)
-            self.w.tasks.spawn(self._beat(name), name=f"heartbeat of {name}")
+            self._beat(name)
 
-    async def _beat(self, name: str) -> None:
-        leases = self.w.resource("coordination.k8s.io/v1", "leases", "kube-node-lease")
-        spec = {"holderIdentity": name, "leaseDurationSeconds": 40}
-        lease = await leases.create({"metadata": {"name": name}, "spec": spec})
-        while True:
-            await asyncio.sleep(10)
-            lease["spec"]["renewTime"] = rfc3339_micro(self.w.clock.now())
-            lease = await leases.update(lease)
+    def _beat(self, name: str) -> None:
+        client = self.w.client_of(Identity(f"system:node:{name}", ("system:nodes",)))
+        heartbeat = Heartbeat(client, self.w.clock, name, lambda: "", self.w.lease_seconds)
+        self._beating[name] = self.w.tasks.spawn(heartbeat.run(), name=f"heartbeat of {name}")
+
+    def die(self, name: str) -> None:
+        """Let a machine be gone: it is heard of no more, and does nothing more."""
+        self.names.remove(name)
+        self._beating.pop(name).cancel()
+
+    def come_back(self, name: str) -> None:
+        """Let it come back, as it was."""
+        self.names.append(name)
+        self._beat(name)
+        for pod in self._pods.list():
+            self._seen(pod)
 
     def _seen(self, pod: Pod) -> None:
         if pod.spec.nodeName in self.names:

@@ -31,6 +31,8 @@ from tests.conformance.wire import Caller, Refused
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Awaitable, Callable, Iterator
 
+    from tests.conformance.kubelets import Kubelets
+
 MANAGER = Identity("system:kube-controller-manager", ("system:authenticated",))
 REAL_SECONDS = 60
 ROOT_CA = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"
@@ -39,8 +41,10 @@ ROOT_CA = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"
 class World(Caller):
     """The cluster; requests are those of an administrator."""
 
-    def __init__(self) -> None:
+    def __init__(self, lease_seconds: int = 40) -> None:
         self.clock = VirtualClock()
+        self.lease_seconds = lease_seconds
+        self.kubelets: Kubelets | None = None
         self.store = Store(MemoryEngine(), self.clock)
         config = Config(advertise_address="192.0.2.1")
         self.server = ApiServer(config, self.store, self.clock)
@@ -96,9 +100,11 @@ async def _has(resource: Any, name: str) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def running(*, nodes: int, scheduler: bool, controllers: bool) -> AsyncIterator[World]:
+async def running(
+    *, nodes: int, scheduler: bool, controllers: bool, lease_seconds: int, options: dict[str, Any]
+) -> AsyncIterator[World]:
     """Run a world."""
-    it = World()
+    it = World(lease_seconds)
     async with it.tasks as tasks:
         await it.server.start()
         started = [tasks.spawn(it.server.run(), name="server")]
@@ -109,14 +115,15 @@ async def running(*, nodes: int, scheduler: bool, controllers: bool) -> AsyncIte
                 lambda account: it.client_of(service_account("kube-system", account)),
                 it.informers,
                 it.clock,
-                ControllersConfig(root_ca=ROOT_CA),
+                ControllersConfig(root_ca=ROOT_CA, **options),
                 random.Random(1),
             )
             started.append(tasks.spawn(host.run(), name="controllers"))
         if nodes:
             from tests.conformance.kubelets import Kubelets
 
-            await Kubelets(it).join(nodes)
+            it.kubelets = Kubelets(it)
+            await it.kubelets.join(nodes)
         if scheduler:
             from tests.conformance.kubelets import schedule
 
@@ -130,13 +137,21 @@ async def running(*, nodes: int, scheduler: bool, controllers: bool) -> AsyncIte
 
 
 def world(
-    *, nodes: int = 0, scheduler: bool = False, controllers: bool = True
+    *,
+    nodes: int = 0,
+    scheduler: bool = False,
+    controllers: bool = True,
+    lease_seconds: int = 40,
+    **options: Any,
 ) -> Callable[[Callable[[World], Awaitable[None]]], Callable[[], None]]:
-    """Run a test in a world of its own."""
+    """Run a test in a world of its own; `options` are those of `ControllersConfig`."""
 
     def wrap(test: Callable[[World], Awaitable[None]]) -> Callable[[], None]:
         async def main() -> None:
-            async with running(nodes=nodes, scheduler=scheduler, controllers=controllers) as it:
+            async with running(
+                nodes=nodes, scheduler=scheduler, controllers=controllers,
+                lease_seconds=lease_seconds, options=options,
+            ) as it:  # fmt: skip
                 await test(it)
 
         @functools.wraps(test)

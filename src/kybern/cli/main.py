@@ -47,6 +47,23 @@ Encryption = Annotated[
 ]
 
 
+def _duration(text: str) -> float:
+    from kybern.cli.verbs.token import duration
+
+    return duration(text)
+
+
+Grace = Annotated[
+    float | None,
+    typer.Option(
+        "--node-monitor-grace-period",
+        metavar="TIME",
+        parser=_duration,
+        help="How long a node may be silent until it counts as lost.  [50s]",
+    ),
+]
+
+
 def _directory(path: Path | None) -> directory.Directory:
     chosen = path or os.environ.get("KYBERN_DATA_DIR") or directory.default()
     return directory.Directory(Path(chosen).absolute())
@@ -89,6 +106,7 @@ def up(
     ingress_https_port: Annotated[
         int | None, typer.Option(help="Where nodes take HTTPS for Ingresses; 0: any.  [443]")
     ] = None,
+    node_monitor_grace: Grace = None,
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay, log to the terminal, stop on Ctrl-C.")
     ] = False,
@@ -105,6 +123,7 @@ def up(
         runtime_endpoint=runtime_endpoint, token=token, nodes=nodes, foreground=foreground,
         encryption_provider_config=_absolute(encryption_provider_config),
         ingress_http_port=ingress_http_port, ingress_https_port=ingress_https_port,
+        node_monitor_grace=node_monitor_grace,
     )  # fmt: skip
     run(_directory(data_dir), request)
 
@@ -131,6 +150,7 @@ def server(
             help="How long the others wait for a silent control plane.  [14s]",
         ),
     ] = "",
+    node_monitor_grace: Grace = None,
     encryption_provider_config: Encryption = None,
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay, log to the terminal, stop on Ctrl-C.")
@@ -141,7 +161,7 @@ def server(
 
     request = Request(
         join.rstrip("/"), token, ca_hash, port, store, lease_duration,
-        _absolute(encryption_provider_config), foreground,
+        _absolute(encryption_provider_config), foreground, node_monitor_grace,
     )  # fmt: skip
     run(_directory(data_dir), request)
 

@@ -31,6 +31,7 @@ from kybern.client.transport import Unreachable
 from kybern.cluster import known_servers, kubeconfigs, slots
 from kybern.cluster.certificates import RENEW_BEFORE
 from kybern.cluster.join_discovery import JoinError, discover
+from kybern.cluster.settings import GRACE
 from kybern.lib import pki
 from kybern.lib.clock import SYSTEM
 
@@ -54,6 +55,7 @@ class Facts(NamedTuple):
     cluster_cidr: str
     cluster_domain: str
     dns_ip: str
+    node_monitor_grace: float
 
 
 async def join_node(
@@ -200,7 +202,9 @@ def _certificate_in(csr: Csr) -> bytes:
 
 async def _facts(client: Client) -> Facts:
     found = (await client.get(ConfigMap, CONFIG, CONFIG_NAMESPACE)).data or {}
-    return Facts(*(found.get(name, "") for name in Facts._fields))
+    texts = (found.get(name, "") for name in Facts._fields[:-1])
+    grace = found.get("node_monitor_grace")  # an older control plane does not say
+    return Facts(*texts, float(grace) if grace else GRACE)
 
 
 def _as_node(server: str, directory: Directory) -> ClientConfig:

@@ -157,6 +157,7 @@ def kubelet_config(directory: Directory, settings: Settings) -> KubeletConfig:
         tls_key=pki / "kubelet.key",
         client_ca=pki / "ca.crt",
         cgroup_root=settings.cgroup_root,
+        lease_seconds=settings.node_lease_seconds,
     )
 
 

@@ -13,7 +13,7 @@ from kybern.cluster.join import Facts
 from kybern.cluster.join_discovery import JoinError
 from kybern.cluster.settings import Settings
 
-FACTS = Facts("10.98.0.0/16", "10.246.0.0/16", "example.org", "10.98.0.10")
+FACTS = Facts("10.98.0.0/16", "10.246.0.0/16", "example.org", "10.98.0.10", 20.0)
 SERVER = "https://192.0.2.1:6443"
 
 

@@ -26,8 +26,9 @@ class World:
     def __init__(self, root):
         self.home, self.there = Directory(root / "home"), Directory(root / "there")
         self.settings = Settings(
-            data_dir=str(self.home.root), port=free_port(), control_plane_only=True, store="memory"
-        )
+            data_dir=str(self.home.root), port=free_port(), control_plane_only=True, store="memory",
+            node_monitor_grace=20.0,
+        )  # fmt: skip
         for directory in (self.home, self.there):
             directory.make()
         certificates.ensure(self.home, self.settings)
@@ -74,6 +75,7 @@ def test_a_machine_becomes_a_node_and_holds_only_what_is_its_own(world, live):
         assert facts.service_cidr == world.settings.service_cidr
         assert facts.dns_ip == world.settings.dns_ip
         assert facts.cluster_cidr == world.settings.cluster_cidr
+        assert facts.node_monitor_grace == world.settings.node_monitor_grace == 20.0
         subject, _, _ = pki.parse_certificate((world.there.pki / "kubelet-client.crt").read_bytes())
         assert (subject.common_name, subject.organizations) == (
             "system:node:worker", ("system:nodes",)

@@ -76,6 +76,7 @@ def test_good_settings_have_no_problems():
         ({"store": "etcd://10.0.0.1"}, "--store etcd://10.0.0.1 cannot be"),
         ({"store": "sqlite:/elsewhere"}, "--store sqlite:/elsewhere"),
         ({"store": "memory:x"}, "--store memory:x"),
+        ({"node_monitor_grace": 2.0}, "--node-monitor-grace-period 2s cannot be: use 4s to 1h"),
         ({"token": "short"}, "--token is too weak"),
         ({"token": "with\nline break"}, "--token is too weak"),
     ],
@@ -94,6 +95,13 @@ def test_addresses_that_follow():
     found = make(port=7443, service_cidr="10.98.0.0/16")
     assert found.kubernetes_ip == "10.98.0.1"
     assert found.server == "https://127.0.0.1:7443"
+
+
+def test_heartbeats_are_as_frequent_as_the_grace_needs():
+    assert make().node_lease_seconds == 40
+    assert make(node_monitor_grace=8.0).node_lease_seconds == 6
+    assert make(node_monitor_grace=4.0).node_lease_seconds == 3
+    assert make(node_monitor_grace=600.0).node_lease_seconds == 40
 
 
 def test_ports_of_ingress():

@@ -67,6 +67,12 @@ def test_two_clusters_do_not_share_cgroups():
     assert node.kubelet_config(DIRECTORY, SETTINGS).cgroup_root != other.cgroup_root
 
 
+def test_heartbeats_follow_how_long_a_node_may_be_silent():
+    assert node.kubelet_config(DIRECTORY, SETTINGS).lease_seconds == 40
+    hasty = Settings(data_dir="/data", node_monitor_grace=8.0)
+    assert node.kubelet_config(DIRECTORY, hasty).lease_seconds == 6
+
+
 def test_the_runtime_is_ours_unless_another_is_named(tmp_path):
     directory = Directory(tmp_path)
     assert node.endpoint(directory, SETTINGS).endswith("/containerd.sock")

@@ -39,6 +39,7 @@ class Request:
     lease_duration: str = ""
     encryption_provider_config: str | None = None
     foreground: bool = False
+    node_monitor_grace: float | None = None
 
 
 def run(directory: Directory, request: Request) -> None:
@@ -58,6 +59,7 @@ def run(directory: Directory, request: Request) -> None:
             store=request.store,
             control_plane_only=True,
             lease_duration=duration(request.lease_duration) if request.lease_duration else None,
+            node_monitor_grace=request.node_monitor_grace,
             encryption_provider_config=request.encryption_provider_config,
             foreground=request.foreground,
         ),

@@ -41,6 +41,13 @@ if TYPE_CHECKING:
     from kybern.cluster.directory import Directory
 
 
+FLAGS = {
+    "lease_duration": "--leader-elect-lease-duration",
+    "node_monitor_grace": "--node-monitor-grace-period",
+}
+"""Of the settings that have another name than their flag."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """The flags of `kybern up`; None for what was not said."""
@@ -53,6 +60,7 @@ class Request:
     encryption_provider_config: str | None = None
     nodes: int | None = None
     lease_duration: float | None = None
+    node_monitor_grace: float | None = None
     ingress_http_port: int | None = None
     ingress_https_port: int | None = None
     foreground: bool = False
@@ -62,8 +70,8 @@ class Request:
         """The settings that were said."""
         names = (
             "port", "store", "control_plane_only", "runtime_endpoint", "token", "nodes",
-            "lease_duration", "encryption_provider_config", "ingress_http_port",
-            "ingress_https_port",
+            "lease_duration", "node_monitor_grace", "encryption_provider_config",
+            "ingress_http_port", "ingress_https_port",
         )  # fmt: skip
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
@@ -105,7 +113,7 @@ def _accept(directory: Directory, request: Request) -> None:
     chosen = settings_of(directory)
     for name, value in request.said.items():
         if name != "nodes" and getattr(chosen, name) != value:
-            flag = f"--{name.replace('_', '-')}"
+            flag = FLAGS.get(name) or f"--{name.replace('_', '-')}"
             raise Failed(
                 f"the cluster in {directory.root} is running already, with another {flag}: stop "
                 f"it with `kybern down --data-dir {shlex.quote(str(directory.root))}` first."
