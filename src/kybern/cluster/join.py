@@ -202,9 +202,14 @@ def _certificate_in(csr: Csr) -> bytes:
 
 async def _facts(client: Client) -> Facts:
     found = (await client.get(ConfigMap, CONFIG, CONFIG_NAMESPACE)).data or {}
-    texts = (found.get(name, "") for name in Facts._fields[:-1])
     grace = found.get("node_monitor_grace")  # an older control plane does not say
-    return Facts(*texts, float(grace) if grace else GRACE)
+    return Facts(
+        found.get("service_cidr", ""),
+        found.get("cluster_cidr", ""),
+        found.get("cluster_domain", ""),
+        found.get("dns_ip", ""),
+        float(grace) if grace else GRACE,
+    )
 
 
 def _as_node(server: str, directory: Directory) -> ClientConfig:
