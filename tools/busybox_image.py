@@ -1,5 +1,7 @@
 """Make an image from this machine's static busybox: `busybox_image.py OUT NAME:TAG [NAME:TAG …]`.
 
+`--add=PROGRAM` puts another program of this machine into it, with the libraries it needs.
+
 In:   /bin/busybox from Debian's busybox-static.
 Out:  an archive as `docker save` writes it, the same bytes every time.
 By:   `make up` for the demo, the end-to-end tests. Nothing is pulled from anywhere.
@@ -25,16 +27,18 @@ FILES = {
 
 
 def main() -> None:
-    out, *names = sys.argv[1:]
+    flag = "--add="
+    programs = [word.removeprefix(flag) for word in sys.argv[1:] if word.startswith(flag)]
+    out, *names = [word for word in sys.argv[1:] if not word.startswith(flag)] or [""]
     if not names:
         sys.exit(__doc__.splitlines()[0])
     with open(out, "wb") as file:
-        file.write(archive(names))
+        file.write(archive(names, programs))
 
 
-def archive(names: list[str]) -> bytes:
+def archive(names: list[str], programs: list[str]) -> bytes:
     """Return a docker-save archive with one image under all the names."""
-    layer = root_file_system()
+    layer = root_file_system(programs)
     digest = hashlib.sha256(layer).hexdigest()
     config = json.dumps(
         {
@@ -42,7 +46,7 @@ def archive(names: list[str]) -> bytes:
             "os": "linux",
             "config": {"Cmd": ["sh"], "Env": ["PATH=/bin:/sbin:/usr/bin:/usr/sbin"]},
             "rootfs": {"type": "layers", "diff_ids": [f"sha256:{digest}"]},
-            "history": [{"created_by": "busybox-static"}],
+            "history": [{"created_by": " ".join(["busybox-static", *programs])}],
         },
         sort_keys=True,
     ).encode()
@@ -56,7 +60,7 @@ def archive(names: list[str]) -> bytes:
     return out.getvalue()
 
 
-def root_file_system() -> bytes:
+def root_file_system(programs: list[str]) -> bytes:
     busybox = shutil.which("busybox")
     if busybox is None:
         sys.exit("busybox is missing: install Debian's busybox-static (or run `make setup`).")
@@ -87,7 +91,19 @@ def root_file_system() -> bytes:
             tar.addfile(link)
         for name, text in FILES.items():
             add(tar, name, text.encode())
+        for path in sorted({path for name in programs for path in needed(name)}):
+            with open(path, "rb") as file:
+                add(tar, path.lstrip("/"), file.read(), 0o755)
     return out.getvalue()
+
+
+def needed(program: str) -> list[str]:
+    """Return the paths of a program and of all libraries it is linked to."""
+    path = shutil.which(program)
+    if path is None:
+        sys.exit(f"{program} is missing: run `make setup-dev`.")
+    told = subprocess.run(["ldd", path], capture_output=True, text=True, check=True).stdout
+    return [path, *(word for word in told.split() if word.startswith("/"))]
 
 
 def add(tar: tarfile.TarFile, name: str, data: bytes, mode: int = 0o644) -> None:

@@ -4,8 +4,10 @@ One cluster serves all stories, each in a namespace of its own. After the last o
 and the machine is searched for what it may have left (`leftovers`).
 """
 
+import contextlib
 import json
 import os
+import re
 import shutil
 import subprocess
 import sys
@@ -159,6 +161,37 @@ def cluster(busybox_archive):
         print(logs)  # noqa: T201 - pytest shows it when a story failed
     assert down.returncode == 0, down.stderr
     assert left == []
+
+
+@contextlib.contextmanager
+def fleet_of(count, archive, *words):
+    """A cluster of several nodes on this machine, with an image in each."""
+    if os.geteuid() != 0:
+        pytest.skip("a node needs root")
+    cluster = Cluster(short_directory(), free_port())
+    try:
+        cluster.up("--nodes", str(count), *words)
+        cluster.kybern("image", "load", str(archive))
+        yield cluster
+    finally:
+        logs = "".join(
+            f"--- {path.relative_to(cluster.directory)}\n{path.read_text(errors='replace')[-3000:]}"
+            for path in sorted(cluster.directory.rglob("logs/*.log"))
+        )
+        ours = names_of(cluster)
+        down = cluster.kybern("down", "--purge", check=False)
+        left = traces(cluster.directory) + [name for name in network() if ours.search(name)]
+        shutil.rmtree(cluster.directory, ignore_errors=True)
+        print(logs)  # noqa: T201 - pytest shows it when a story failed
+    assert down.returncode == 0, down.stderr
+    assert left == []
+
+
+def names_of(cluster):
+    """Return a pattern for the cluster's devices, namespaces and tables."""
+    settings = json.loads((cluster.directory / "cluster.json").read_text())
+    number, table = settings.get("slot", 0), settings.get("nft_table", "kybern")
+    return re.compile(rf"\bkybern{number}\b|kybern-nodes-{number}$| {re.escape(table)}$")
 
 
 @pytest.fixture

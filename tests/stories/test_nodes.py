@@ -10,20 +10,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.ports import free_port
+from .conftest import IMAGE, KYBERN, eventually, fleet_of, run, short_directory, traces
 
-from .conftest import (
-    IMAGE,
-    KYBERN,
-    Cluster,
-    eventually,
-    network,
-    run,
-    short_directory,
-    traces,
-)
-
-GRACE = 16.0  # a heartbeat comes every ten seconds
 # Says who answers, and who asked.
 SCRIPT = r"""
 mkdir -p /www/cgi-bin
@@ -50,39 +38,13 @@ def pod(name, node):
 @pytest.fixture(scope="module")
 def fleet(busybox_archive):
     """A cluster of two nodes."""
-    if os.geteuid() != 0:
-        pytest.skip("a node needs root")
-    cluster = Cluster(short_directory(), free_port())
-    settings = {"data_dir": str(cluster.directory), "node_monitor_grace": GRACE}
-    (cluster.directory / "cluster.json").write_text(json.dumps(settings))
-    try:
-        cluster.up("--nodes", "2")
-        cluster.kybern("image", "load", str(busybox_archive))
+    with fleet_of(2, busybox_archive, "--node-monitor-grace-period", "16s") as cluster:
         cluster.names = nodes(cluster)
         for number, node in enumerate(cluster.names, 1):
             cluster.kubectl("apply", "-f", "-", stdin=json.dumps(pod(f"p{number}", node)))
         cluster.kubectl("expose", "pod", "p2", "--name=who", "--port=80", "--target-port=8080")
         cluster.kubectl("wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s")
         yield cluster
-    finally:
-        logs = "".join(
-            f"--- {path.relative_to(cluster.directory)}\n{path.read_text(errors='replace')[-3000:]}"
-            for path in sorted(cluster.directory.rglob("logs/*.log"))
-        )
-        ours = names_of(cluster)
-        down = cluster.kybern("down", "--purge", check=False)
-        left = traces(cluster.directory) + [name for name in network() if ours.search(name)]
-        shutil.rmtree(cluster.directory, ignore_errors=True)
-        print(logs)  # noqa: T201 - pytest shows it when a story failed
-    assert down.returncode == 0, down.stderr
-    assert left == []
-
-
-def names_of(cluster):
-    """Return a pattern for the cluster's devices, namespaces and tables."""
-    settings = json.loads((cluster.directory / "cluster.json").read_text())
-    number, table = settings.get("slot", 0), settings.get("nft_table", "kybern")
-    return re.compile(rf"\bkybern{number}\b|kybern-nodes-{number}$| {re.escape(table)}$")
 
 
 def nodes(cluster):
