@@ -16,6 +16,7 @@ from kybern.controllers.clusterrole_aggregation.controller import (
     ClusterRoleAggregationController,
 )
 from kybern.controllers.cronjob.controller import CronJobController
+from kybern.controllers.csiattacher.controller import CsiAttacher
 from kybern.controllers.csrapproving.controller import CsrApprovingController
 from kybern.controllers.csrcleaner.controller import CsrCleanerController
 from kybern.controllers.csrsigning.controller import CsrSigningController
@@ -235,6 +236,12 @@ ALL: tuple[Descriptor, ...] = (
         component="attachdetach-controller",
         make=AttachDetachController,
         aliases=("attachdetach",),
+    ),
+    Descriptor(
+        "csi-attacher",
+        account="csi-attacher",
+        component="csi-attacher",
+        make=CsiAttacher,
     ),
     Descriptor(
         "persistentvolumeclaim-protection-controller",

@@ -9,6 +9,15 @@ from __future__ import annotations
 
 from kybern.apiserver.bootstrap.roles import EVENTS, READ
 
+CSI = (
+    f"{READ}: storage.k8s.io: csinodes csidrivers",
+    "list: coordination.k8s.io: leases",
+    "get: core: secrets",
+    "create: core: nodes/proxy",
+    EVENTS,
+)
+"""What every controller of storage drivers needs."""
+
 CONTROLLERS: dict[str, tuple[str, ...]] = {
     "attachdetach-controller": (
         "list watch: core: persistentvolumes persistentvolumeclaims",
@@ -160,6 +169,44 @@ CONTROLLERS: dict[str, tuple[str, ...]] = {
         f"{READ}: storage.k8s.io: storageclasses",
         f"{READ}: core: nodes",
         "create update delete: core: nodes/proxy",
+        EVENTS,
+    ),
+    # not upstream's: what its sidecars of storage drivers are allowed where they are deployed
+    "csi-attacher": (
+        f"{READ} update: storage.k8s.io: volumeattachments",
+        "update: storage.k8s.io: volumeattachments/status",
+        f"{READ} update: core: persistentvolumes",
+        *CSI,
+    ),
+    "csi-provisioner": (
+        f"{READ} create update delete: core: persistentvolumes",
+        f"{READ} update: core: persistentvolumeclaims",
+        "update: core: persistentvolumeclaims/status",
+        f"{READ}: storage.k8s.io: storageclasses volumeattachments volumeattributesclasses",
+        f"{READ} create update delete: storage.k8s.io: csistoragecapacities",
+        f"{READ}: snapshot.storage.k8s.io: volumesnapshots volumesnapshotcontents",
+        f"{READ}: core: nodes",
+        *CSI,
+    ),
+    "csi-resizer": (
+        f"{READ} update: core: persistentvolumes persistentvolumeclaims",
+        "update: core: persistentvolumeclaims/status",
+        f"{READ}: storage.k8s.io: storageclasses volumeattributesclasses",
+        *CSI,
+    ),
+    "csi-snapshotter": (
+        f"{READ} update: snapshot.storage.k8s.io: volumesnapshotcontents",
+        "update: snapshot.storage.k8s.io: volumesnapshotcontents/status",
+        f"{READ}: snapshot.storage.k8s.io: volumesnapshots volumesnapshotclasses",
+        *CSI,
+    ),
+    "snapshot-controller": (
+        f"{READ} create update delete: snapshot.storage.k8s.io: volumesnapshotcontents",
+        "update: snapshot.storage.k8s.io: volumesnapshotcontents/status volumesnapshots/status",
+        f"{READ} update: snapshot.storage.k8s.io: volumesnapshots",
+        f"{READ}: snapshot.storage.k8s.io: volumesnapshotclasses",
+        f"{READ} update: core: persistentvolumeclaims",
+        f"{READ}: core: persistentvolumes",
         EVENTS,
     ),
     "pod-garbage-collector": (

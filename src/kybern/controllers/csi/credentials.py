@@ -28,6 +28,5 @@ async def read(client: Client, wanted: Reference | SecretReference | None) -> di
         return {}
     secret = await client.get(Secret, wanted.name, wanted.namespace or "")
     return {
-        key: b64decode(text).decode("utf-8", "replace")
-        for key, text in (secret.data or {}).items()
+        key: b64decode(text).decode("utf-8", "replace") for key, text in (secret.data or {}).items()
     }

@@ -1,0 +1,1 @@
+"""Carries out VolumeAttachments: asks drivers to attach volumes to nodes, and to detach them."""
