@@ -5,6 +5,7 @@ and the machine is searched for what it may have left (`leftovers`).
 """
 
 import contextlib
+import itertools
 import json
 import os
 import re
@@ -194,11 +195,14 @@ def names_of(cluster):
     return re.compile(rf"\bkybern{number}\b|kybern-nodes-{number}$| {re.escape(table)}$")
 
 
+_numbers = itertools.count(1)  # earlier namespaces of a story may still be on their way out
+
+
 @pytest.fixture
 def namespace(cluster, request):
     """A namespace for one story."""
     name = request.node.name.replace("_", "-").replace("[", "-").strip("]-").lower()
-    name = name.removeprefix("test-")[:40].strip("-")
+    name = f"{name.removeprefix('test-')[:40].strip('-')}-{next(_numbers)}"
     cluster.kubectl("create", "namespace", name)
     eventually(lambda: cluster.get("serviceaccounts", namespace=name)["items"])
     yield name
