@@ -152,7 +152,7 @@ _NO_VERSIONS: tuple[str, ...] = ()
 _AUTHN, _AUTHZ = "authentication.k8s.io", "authorization.k8s.io"
 _ADMISSION, _STORAGE = "admissionregistration.k8s.io", "storage.k8s.io"
 _RBAC, _NET, _DRA = "rbac.authorization.k8s.io", "networking.k8s.io", "resource.k8s.io"
-_FLOW = "flowcontrol.apiserver.k8s.io"
+_FLOW, _SNAPSHOT = "flowcontrol.apiserver.k8s.io", "snapshot.storage.k8s.io"
 
 # Group order is the order of upstream's discovery: kubectl prefers the first that matches.
 KINDS = (
@@ -244,6 +244,12 @@ KINDS = (
     _k(_DRA, "ResourceClaim", "resourceclaims", "ns", sub="status"),
     _k(_DRA, "ResourceClaimTemplate", "resourceclaimtemplates", "ns"),
     _k(_DRA, "ResourceSlice", "resourceslices", "cluster"),
+    # upstream serves these three as custom resources
+    _k(_SNAPSHOT, "VolumeSnapshotClass", "volumesnapshotclasses", "cluster",
+       short="vsclass vsclasses"),
+    _k(_SNAPSHOT, "VolumeSnapshotContent", "volumesnapshotcontents", "cluster", short="vsc vscs",
+       sub="status"),
+    _k(_SNAPSHOT, "VolumeSnapshot", "volumesnapshots", "ns", short="vs", sub="status"),
 )  # fmt: skip
 
 SCHEME = Scheme(KINDS)

@@ -116,6 +116,16 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
     ("storage.k8s.io", "VolumeAttachment"): {
         "spec": {"attacher": "a", "nodeName": "n", "source": {"persistentVolumeName": "v"}}
     },
+    ("snapshot.storage.k8s.io", "VolumeSnapshot"): {
+        "spec": {"source": {"persistentVolumeClaimName": "c"}}
+    },
+    ("snapshot.storage.k8s.io", "VolumeSnapshotClass"): {"driver": "a.b", "deletionPolicy": "Delete"},
+    ("snapshot.storage.k8s.io", "VolumeSnapshotContent"): {
+        "spec": {
+            "driver": "a.b", "deletionPolicy": "Retain", "source": {"snapshotHandle": "h"},
+            "volumeSnapshotRef": {"name": "s", "namespace": "default"},
+        }
+    },
     ("storage.k8s.io", "VolumeAttributesClass"): {"driverName": "a.b", "parameters": {"a": "b"}},
     ("admissionregistration.k8s.io", "MutatingAdmissionPolicy"): {
         "spec": {

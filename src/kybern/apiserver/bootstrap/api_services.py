@@ -29,6 +29,7 @@ PRIORITIES = {
     "admissionregistration.k8s.io": 16700, "scheduling.k8s.io": 16600,
     "coordination.k8s.io": 16500, "node.k8s.io": 16300, "discovery.k8s.io": 16200,
     "flowcontrol.apiserver.k8s.io": 16100, "resource.k8s.io": 16050,
+    "snapshot.storage.k8s.io": 1000,
 }  # fmt: skip
 VERSIONS = {("", "v1"): 1, ("autoscaling", "v2"): 30, ("flowcontrol.apiserver.k8s.io", "v1"): 21}
 ANY_GROUP, ANY_VERSION = 2000, 15

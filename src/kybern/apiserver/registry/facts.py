@@ -10,6 +10,7 @@ from __future__ import annotations
 _RBAC = "rbac.authorization.k8s.io"
 _ADMISSION = "admissionregistration.k8s.io"
 _FLOW = "flowcontrol.apiserver.k8s.io"
+_SNAPSHOT = "snapshot.storage.k8s.io"
 
 GENERATIONS = frozenset(
     (
@@ -26,6 +27,8 @@ GENERATIONS = frozenset(
         (_ADMISSION, "ValidatingAdmissionPolicyBinding"),
         (_ADMISSION, "ValidatingWebhookConfiguration"),
         ("apiextensions.k8s.io", "CustomResourceDefinition"), ("storage.k8s.io", "CSIDriver"),
+        (_SNAPSHOT, "VolumeSnapshot"), (_SNAPSHOT, "VolumeSnapshotContent"),
+        (_SNAPSHOT, "VolumeSnapshotClass"),
     )
 )  # fmt: skip
 """Kinds whose metadata.generation counts the changes of what is wanted."""
@@ -58,6 +61,8 @@ CONDITIONAL = frozenset(
         (_ADMISSION, "MutatingWebhookConfiguration"), (_ADMISSION, "ValidatingAdmissionPolicy"),
         (_ADMISSION, "ValidatingAdmissionPolicyBinding"),
         (_ADMISSION, "ValidatingWebhookConfiguration"),
+        (_SNAPSHOT, "VolumeSnapshot"), (_SNAPSHOT, "VolumeSnapshotContent"),
+        (_SNAPSHOT, "VolumeSnapshotClass"),
     )
 )  # fmt: skip
 """Kinds of which a PUT must name the resourceVersion."""

@@ -197,8 +197,35 @@ _HOOKS = Columns("Name  Webhooks  Age", lambda o: [o.metadata.name, len(o.webhoo
 _RBAC, _NET, _STORAGE = (
     "rbac.authorization.k8s.io", "networking.k8s.io", "storage.k8s.io",
 )  # fmt: skip
-_ADMISSION, _FLOW, _DRA = (
+
+
+def _snapshot(obj: Any) -> list[Any]:
+    source, status = obj.spec.source, obj.status
+    return [
+        obj.metadata.name, _truth(status.readyToUse), source.persistentVolumeClaimName or "",
+        source.volumeSnapshotContentName or "", status.restoreSize or "",
+        obj.spec.volumeSnapshotClassName or "", status.boundVolumeSnapshotContentName or "",
+        lambda now: words.since(status.creationTime, now) if status.creationTime else "", AGE,
+    ]  # fmt: skip
+
+
+def _snapshot_content(obj: Any) -> list[Any]:
+    spec, status = obj.spec, obj.status
+    size = "" if status.restoreSize is None else str(status.restoreSize)
+    return [
+        obj.metadata.name, _truth(status.readyToUse), size, spec.deletionPolicy, spec.driver,
+        spec.volumeSnapshotClassName or "", spec.volumeSnapshotRef.name or "",
+        spec.volumeSnapshotRef.namespace or "", AGE,
+    ]  # fmt: skip
+
+
+def _truth(value: bool | None) -> str:
+    return "" if value is None else str(value).lower()
+
+
+_ADMISSION, _FLOW, _DRA, _SNAPSHOT = (
     "admissionregistration.k8s.io", "flowcontrol.apiserver.k8s.io", "resource.k8s.io",
+    "snapshot.storage.k8s.io",
 )  # fmt: skip
 
 COLUMNS = {
@@ -244,6 +271,20 @@ COLUMNS = {
     (_STORAGE, "VolumeAttachment"): Columns("Name  Attacher  PV  Node  Attached  Age", _attachment),
     (_STORAGE, "VolumeAttributesClass"): Columns(
         "Name  DriverName  Age", lambda o: [o.metadata.name, o.driverName, AGE]
+    ),
+    (_SNAPSHOT, "VolumeSnapshot"): Columns(
+        "Name  ReadyToUse  SourcePVC  SourceSnapshotContent  RestoreSize  SnapshotClass  "
+        "SnapshotContent  CreationTime  Age",
+        _snapshot,
+    ),
+    (_SNAPSHOT, "VolumeSnapshotContent"): Columns(
+        "Name  ReadyToUse  RestoreSize  DeletionPolicy  Driver  VolumeSnapshotClass  "
+        "VolumeSnapshot  VolumeSnapshotNamespace  Age",
+        _snapshot_content,
+    ),
+    (_SNAPSHOT, "VolumeSnapshotClass"): Columns(
+        "Name  Driver  DeletionPolicy  Age",
+        lambda o: [o.metadata.name, o.driver, o.deletionPolicy, AGE],
     ),
     ("node.k8s.io", "RuntimeClass"): Columns(
         "Name  Handler  Age", lambda o: [o.metadata.name, o.handler, AGE]
