@@ -62,7 +62,25 @@ async def measure(readings: Readings, spec: v2.MetricSpec, target: Target) -> Me
             "", reason="InvalidMetricSourceType", error=f"unknown metric source type {spec.type!r}"
         )
     except Unusable as error:
-        return Measured("", reason=reason, error=str(error))
+        return Measured("", reason=reason, error=str(error), told=_what(spec) + str(error))
+
+
+def _what(spec: v2.MetricSpec) -> str:
+    """Return what an event puts before the error of a metric."""
+    if (resource := spec.resource) is not None:
+        return f"failed to get {resource.name} resource metric value: "
+    if (container := spec.containerResource) is not None:
+        return f"failed to get {container.container} container metric value: "
+    if (external := spec.external) is not None:
+        name = external.metric.name
+        per_pod = external.target.averageValue is not None
+        aimed = f"{name} external metric" if per_pod else f"external metric {name}"
+        return f"failed to get {name} external metric value: failed to get {aimed}: "
+    if (about := spec.object) is not None:
+        per_pod = about.target.averageValue is not None
+        aimed = f"failed to get {about.metric.name} object metric: " if per_pod else ""
+        return f"failed to get object metric value: {aimed}"
+    return "failed to get pods metric value: "
 
 
 async def _resource(
@@ -89,23 +107,27 @@ async def _container(
 async def _of_resource(
     readings: Readings, resource: str, container: str, wanted: v2.MetricTarget, target: Target
 ) -> tuple[Proposal, str]:
-    used = await readings.resource(target.namespace, target.selector, resource, container)
-    name = f"{resource} container resource" if container else f"{resource} resource"
-    if wanted.averageValue is not None:
-        found = by_pods(
-            target.current, target.pods, used, to_milli(wanted.averageValue), target.rules,
-            target.now, cpu=resource == "cpu",
-        )  # fmt: skip
-        return found, name
-    if wanted.averageUtilization is None:
+    if wanted.averageValue is None and wanted.averageUtilization is None:
         raise Unusable(
             "invalid resource metric source: neither an average utilization target nor an average "
             "value (usage) target was set"
         )
-    found = by_utilization(
-        target.current, target.pods, used, wanted.averageUtilization, resource, container,
-        target.rules, target.now,
-    )  # fmt: skip
+    aimed = "utilization" if wanted.averageValue is None else "usage"
+    try:
+        used = await readings.resource(target.namespace, target.selector, resource, container)
+        if wanted.averageValue is not None:
+            found = by_pods(
+                target.current, target.pods, used, to_milli(wanted.averageValue), target.rules,
+                target.now, cpu=resource == "cpu",
+            )  # fmt: skip
+            return found, f"{resource} resource"
+        found = by_utilization(
+            target.current, target.pods, used, wanted.averageUtilization or 0, resource, container,
+            target.rules, target.now,
+        )  # fmt: skip
+    except Unusable as error:
+        raise Unusable(f"failed to get {resource} {aimed}: {error}") from None
+    name = f"{resource} container resource" if container else f"{resource} resource"
     return found, f"{name} utilization (percentage of request)"
 
 
@@ -131,7 +153,10 @@ async def _object(readings: Readings, source: v2.ObjectMetricSource, target: Tar
     status = v2.ObjectMetricStatus(
         metric=metric, describedObject=about, current=_value(found, source.target)
     )
-    name = f"{about.kind} metric {metric.name}"
+    if source.target.averageValue is not None:
+        name = f"external metric {metric.name}({_shown(metric)})"  # upstream calls it so
+    else:
+        name = f"{about.kind} metric {metric.name}"
     return Measured(name, found.replicas, v2.MetricStatus(type="Object", object=status))
 
 
@@ -139,10 +164,10 @@ async def _external(
     readings: Readings, source: v2.ExternalMetricSource, target: Target
 ) -> Measured:
     metric = source.metric
-    value = await readings.external(target.namespace, metric.name, _text(metric))
+    value = await readings.external(target.namespace, metric.name, _text(metric), _shown(metric))
     found = _of_value(value, source.target, target, "external")
     status = v2.ExternalMetricStatus(metric=metric, current=_value(found, source.target))
-    name = f"external metric {metric.name}({_text(metric) or 'nil'})"
+    name = f"external metric {metric.name}({_shown(metric)})"
     return Measured(name, found.replicas, v2.MetricStatus(type="External", external=status))
 
 
@@ -169,6 +194,24 @@ def _milli(amount: str | None, what: str) -> int:
             "was set"
         )
     return value
+
+
+def _shown(metric: v2.MetricIdentifier) -> str:
+    """Return the selector as upstream prints it in events."""
+    if (selector := metric.selector) is None:
+        return "nil"
+    labels = "".join(
+        f"{key}: {value}," for key, value in sorted((selector.matchLabels or {}).items())
+    )
+    requirements = "".join(
+        f"LabelSelectorRequirement{{Key:{each.key},Operator:{each.operator},"
+        f"Values:[{' '.join(each.values or ())}],}},"
+        for each in selector.matchExpressions or ()
+    )
+    return (
+        f"&LabelSelector{{MatchLabels:map[string]string{{{labels}}},"
+        f"MatchExpressions:[]LabelSelectorRequirement{{{requirements}}},}}"
+    )
 
 
 def _text(metric: v2.MetricIdentifier) -> str:

@@ -36,6 +36,8 @@ class Measured(NamedTuple):
     reason: str = ""
     """Of the failure: `FailedGetResourceMetric`."""
     error: str = ""
+    told: str = ""
+    """The error as the event about the whole decision has it."""
 
 
 class Decision(NamedTuple):
@@ -121,7 +123,7 @@ def by_metrics(
         )  # fmt: skip
         status.value.currentReplicas = current
         text = f"invalid metrics ({len(failed)} invalid out of {len(measured)}), first error is: "
-        return Decision(None, status.value, error=text + first.error)
+        return Decision(None, status.value, error=text + (first.told or first.error))
     top = next(each for each in good if each.replicas == wanted)
     status.say(
         ACTIVE, yes=True, reason="ValidMetricFound",

@@ -45,7 +45,7 @@ class Readings:
             Unusable: nobody knows.
         """
         path = f"{RESOURCES}/namespaces/{quote(namespace)}/pods"
-        what = f"resource {resource}"
+        what = f"metrics for resource {resource}"
         tree = await self._get(path, {"labelSelector": selector}, what, "resource metrics API")
         found: dict[str, Reading] = {}
         for pod in tree["items"]:
@@ -93,10 +93,17 @@ class Readings:
         tree = await self._get(path, query, f"metric {metric}", "custom metrics API")
         return parse(tree["items"][0]["value"]).milli
 
-    async def external(self, namespace: str, metric: str, selector: str) -> int:
-        """Return a metric from outside the cluster, all its series together."""
+    async def external(self, namespace: str, metric: str, selector: str, shown: str) -> int:
+        """Return a metric from outside the cluster, all its series together.
+
+        Args:
+            namespace: of the autoscaler.
+            metric: its name.
+            selector: which series.
+            shown: the selector as errors have it.
+        """
         path = f"{EXTERNAL}/namespaces/{quote(namespace)}/{quote(metric)}"
-        what = f"external metric {namespace}/{metric}"
+        what = f"external metric {namespace}/{metric}/{shown}"
         tree = await self._get(path, {"labelSelector": selector}, what, "external metrics API")
         return sum(parse(item["value"]).milli for item in tree["items"])
 
@@ -106,11 +113,10 @@ class Readings:
             tree: Tree = codec.decode_tree(await self._client.raw("GET", path, query=text))
         except (errors.ApiError, Unreachable) as error:
             raise Unusable(
-                f"unable to get {'metrics for ' if 'resource' in what else ''}{what}: unable to "
-                f"fetch metrics from {api}: {error}"
+                f"unable to get {what}: unable to fetch metrics from {api}: {error}"
             ) from None
         if not tree.get("items"):
-            raise Unusable(f"unable to get metrics for {what}: no metrics returned from {api}")
+            raise Unusable(f"unable to get {what}: no metrics returned from {api}")
         return tree
 
 
