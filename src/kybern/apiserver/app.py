@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kybern.apiserver import routes
 from kybern.apiserver.admission.chain import chain
+from kybern.apiserver.aggregator.apiservices import Aggregator
 from kybern.apiserver.authn.bootstrap_token import BootstrapTokens
 from kybern.apiserver.authn.chain import Chain as Authenticators
 from kybern.apiserver.authn.service_accounts import Tokens
@@ -105,12 +106,14 @@ class ApiServer:
         services.allocators = Allocators(config.service_cidrs, config.node_ports, rng)
         services.admission = chain(services)
         services.computed = UsageApi(services).computed()
+        services.aggregated = {}
         self._started = False
         self.health = Health()
         self._add_checks()
         self.documents = Documents(services, f"{config.advertise_address}:{config.port}")
         services.paths = {**self.documents.paths(), **self.health.paths(), "/metrics": metrics}
         services.prefixes = [*self.health.prefixes(), *self.documents.prefixes()]
+        self._aggregator = Aggregator(services, Loopback(services), self.documents.forget)
         filters: list[Any] = [make(services) for make in FILTERS]
         self._rescue: Callable[[RequestContext, Exception], Response] = filters[0].rescue
         self._enter = tuple(f.enter for f in filters if hasattr(f, "enter"))
@@ -155,6 +158,7 @@ class ApiServer:
             group.create_task(start.objects(services, loopback), name="bootstrap objects")
             group.create_task(self._kubernetes.begin(), name="kubernetes service")
         self.rbac.load(services.store)
+        self._aggregator.load()
         self._started = True
 
     async def run(self) -> None:
@@ -167,6 +171,7 @@ class ApiServer:
             uses = token_tracking.follow(self.services.tokens.legacy, Loopback(self.services))
             group.create_task(uses, name="uses of tokens")
             group.create_task(self._kubernetes.keep(), name="kubernetes service")
+            group.create_task(self._aggregator.run(), name="aggregator")
             if store.shared:
                 group.create_task(self._identity.keep(), name="identity")
                 group.create_task(self._neighbours.run(), name="numbers of Services")

@@ -37,6 +37,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
         kubelet_certificate: PEM file shown to kubelets.
         kubelet_key: its key.
         kubelet_ca: PEM file kubelets' certificates must come from; unchecked when empty.
+        client_ca: PEM file of who signs clients' certificates, for other servers to know.
+        front_proxy_certificate: PEM file shown to API servers behind this one.
+        front_proxy_key: its key.
+        front_proxy_ca: PEM file of who signed it, for other servers to know.
+        front_proxy_names: common names which that certificate may have.
         request_timeout: seconds a short request may take.
         event_ttl: seconds events are kept.
         server_lease: seconds after which a silent API server counts as gone to the others that
@@ -62,6 +67,11 @@ class Config(msgspec.Struct, frozen=True, kw_only=True):
     kubelet_certificate: Path | None = None
     kubelet_key: Path | None = None
     kubelet_ca: Path | None = None
+    client_ca: Path | None = None
+    front_proxy_certificate: Path | None = None
+    front_proxy_key: Path | None = None
+    front_proxy_ca: Path | None = None
+    front_proxy_names: tuple[str, ...] = ("front-proxy-client",)
     request_timeout: float = 60.0
     event_ttl: float = 3600.0
     server_lease: float = 15.0

@@ -128,6 +128,7 @@ class Services:
     paths: dict[str, Handler]  # documents outside the resources, by exact path
     prefixes: list[tuple[str, Handler]]  # the same by prefix; the first that fits answers
     computed: dict[tuple[str, str, str], Handler]  # resources that are not stored, by path
+    aggregated: dict[tuple[str, str], Any]  # aggregator.backend.Backend by group and version
 
 
 class RequestContext:

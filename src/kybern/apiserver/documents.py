@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from kybern.api import codec, release
 from kybern.apiserver.accept import JSON
+from kybern.apiserver.aggregator import merging
 from kybern.apiserver.answers import NO_CACHE, json_response, text_response
 from kybern.apiserver.discovery import AGGREGATED, Discovery, served
 from kybern.apiserver.openapi import OpenApi
@@ -24,7 +25,8 @@ from kybern.lib.metrics import REGISTRY
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from kybern.apiserver.context import Handler, RequestContext, Services
+    from kybern.apiserver.aggregator.backend import Backend
+    from kybern.apiserver.context import Answer, Handler, RequestContext, Services
 
     Tree = dict[str, Any]
 
@@ -112,9 +114,11 @@ class Documents:
         media = "application/jwk-set+json"
         return Response(200, codec.encode(self._services.tokens.keys()), media, headers)
 
-    async def discovery(self, ctx: RequestContext) -> Response:
+    async def discovery(self, ctx: RequestContext) -> Answer:
         """Answer `/api`, `/apis` and what is below them."""
         path = ctx.path.rstrip("/")
+        if self._services.aggregated and (other := self._other(path)) is not None:
+            return await other.answer(ctx)
         if path in ("/api", "/apis"):
             version = _aggregated(ctx.request.headers.get("accept", ""))
             if version:
@@ -132,6 +136,8 @@ class Documents:
         made = self._kept.get(key)
         if made is None:
             tree = self._documents().aggregated(version, core=core)
+            if not core:
+                tree = merging.add_discovered(tree, self._others())
             made = self._kept[key] = codec.encode(tree)
         tag = f'"{_digest(made)}"'
         headers = (*NO_CACHE, ("ETag", tag), ("Vary", "Accept"))
@@ -142,8 +148,10 @@ class Documents:
 
     def _documents(self) -> Discovery:
         if self._discovery is None:
-            kinds = [served(kind) for kind in (*self._services.resources.kinds(), *USAGE)]
-            self._discovery = Discovery(kinds, self._address)
+            kinds = (*self._services.resources.kinds(), *USAGE)
+            elsewhere = self._services.aggregated
+            here = [served(k) for k in kinds if (k.group, k.version) not in elsewhere]
+            self._discovery = Discovery(here, self._address)
         return self._discovery
 
     def _document(self, parts: list[str]) -> Tree | None:
@@ -152,14 +160,30 @@ class Documents:
             case ["api"]:
                 return documents.legacy_versions()
             case ["apis"]:
-                return documents.groups()
+                return merging.add_groups(documents.groups(), self._others())
             case ["api", version] if documents.has("", version):
                 return documents.resources("", version)
             case ["apis", group] if group and documents.has(group):
-                return documents.group(group)
+                return self._group(group, documents.group(group))
+            case ["apis", group] if group in {other.group for other in self._others()}:
+                return self._group(group, None)
             case ["apis", group, version] if group and documents.has(group, version):
                 return documents.resources(group, version)
         return None
+
+    def _others(self) -> list[Backend]:
+        return list(self._services.aggregated.values())
+
+    def _other(self, path: str) -> Backend | None:
+        """Return who else answers `/apis/GROUP/VERSION`."""
+        parts = path.split("/")
+        return self._services.aggregated.get((parts[2], parts[3])) if len(parts) == 4 else None
+
+    def _group(self, name: str, ours: Tree | None) -> Tree:
+        others = [other for other in self._others() if other.group == name]
+        if not others and ours is not None:
+            return ours
+        return {"kind": "APIGroup", "apiVersion": "v1", **merging.group_of(name, others, ours)}
 
     def _schemas(self) -> OpenApi:
         if self._openapi is None:
@@ -170,24 +194,33 @@ class Documents:
         """Answer with the one document of version 2, as JSON or protobuf."""
         schemas = self._schemas()
         header = ctx.request.headers.get("accept", "")
+        others = [other for other in self._others() if other.available and other.schemas]
         tag = schemas.v2_hash()
+        if others:
+            tag = _digest(f"{tag} {[(each.name, each.v3_url) for each in others]}".encode())
         if OPENAPI_V2_PROTOBUF in header and JSON not in header.partition(OPENAPI_V2_PROTOBUF)[0]:
             from kybern.apiserver import openapi_protobuf
 
             return _tagged(
                 ctx,
                 f"{tag}P",
-                lambda: openapi_protobuf.encode(schemas.v2_tree()),
+                lambda: openapi_protobuf.encode(merging.add_v2(schemas.v2_tree(), others)),
                 openapi_protobuf.MEDIA_TYPE,
             )
-        return _tagged(ctx, tag, schemas.v2, JSON)
+        whole = schemas.v2
+        if others:
+            whole = lambda: codec.encode(merging.add_v2(schemas.v2_tree(), others))  # noqa: E731
+        return _tagged(ctx, tag, whole, JSON)
 
-    async def openapi_v3(self, ctx: RequestContext) -> Response:
+    async def openapi_v3(self, ctx: RequestContext) -> Answer:
         """Answer with the index of version 3, or the document of one group and version."""
         prefix = ctx.path.removeprefix("/openapi/v3").strip("/")
         schemas = self._schemas()
         if not prefix:
-            return json_response(ctx, 200, codec.encode(schemas.index()))
+            index = merging.add_v3(schemas.index(), self._others())
+            return json_response(ctx, 200, codec.encode(index))
+        if self._services.aggregated and (other := self._other(f"/{prefix}")) is not None:
+            return await other.answer(ctx)
         if not schemas.has(prefix):
             return text_response(404, "404 page not found\n")
         return _tagged(ctx, schemas.v3_hash(prefix), lambda: schemas.v3(prefix), JSON)

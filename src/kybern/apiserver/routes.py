@@ -46,6 +46,10 @@ async def dispatch(ctx: RequestContext) -> Answer:
     """
     if not ctx.is_resource:
         return await _document(ctx)
+    aggregated = ctx.services.aggregated
+    if aggregated and (backend := aggregated.get((ctx.group, ctx.version))) is not None:
+        answer: Answer = await backend.answer(ctx)
+        return answer
     resource: Resource | None = ctx.resource
     if resource is None or resource.namespaced is not bool(ctx.namespace):
         computed = ctx.services.computed.get((ctx.group, ctx.version, ctx.plural))

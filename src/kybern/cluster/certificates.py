@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kybern.cluster.directory import Directory
     from kybern.cluster.settings import Settings
 
+FRONT_PROXY = "front-proxy-client"
 LIFETIME = 365 * pki.DAY
 RENEW_BEFORE = 60 * pki.DAY
 
@@ -87,6 +88,9 @@ def ensure(directory: Directory, settings: Settings) -> None:
     authority = _authority(directory, now)
     _ensure_token_key(directory)
     _issue(directory, wanted(settings), authority, now)
+    # Who shows a certificate of this authority may say for whom it speaks: it signs nothing else.
+    proxies = _authority(directory, now, "front-proxy-ca")
+    _issue(directory, [_client(FRONT_PROXY, FRONT_PROXY)], proxies, now)
 
 
 def ensure_node(directory: Directory, settings: Settings, cluster: Directory) -> None:
@@ -121,10 +125,10 @@ def _issue(
             pair.save(path, key)
 
 
-def _authority(directory: Directory, now: float) -> pki.KeyPair:
-    certificate, key = directory.pki / "ca.crt", directory.pki / "ca.key"
+def _authority(directory: Directory, now: float, name: str = "ca") -> pki.KeyPair:
+    certificate, key = directory.pki / f"{name}.crt", directory.pki / f"{name}.key"
     if not certificate.exists() and not key.exists():
-        authority = pki.make_ca("kubernetes", now=now)
+        authority = pki.make_ca("kubernetes" if name == "ca" else name, now=now)
         authority.save(certificate, key)
         return authority
     try:

@@ -25,7 +25,7 @@ SETTINGS = (
     "store", "token", "service_cidr", "cluster_cidr", "cluster_domain", "dns_ip",
     "node_monitor_grace", "lease_duration",
 )  # fmt: skip
-FILES = ("ca.crt", "ca.key", "sa.key")
+FILES = ("ca.crt", "ca.key", "sa.key", "front-proxy-ca.crt", "front-proxy-ca.key")
 """What was made once, in `pki/`; everything else follows from it."""
 ENCRYPTION = "encryption.yaml"
 """What the servers encrypt in the store, and with which keys: each has to know."""

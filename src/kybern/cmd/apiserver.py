@@ -27,6 +27,12 @@ log = logs.get("apiserver")
 CERTIFICATES = Path("/var/run/kubernetes")  # upstream's place
 MODES = {"Node", "RBAC"}
 JSON = "application/json"
+REMOTE = {
+    "--requestheader-username-headers": "X-Remote-User",
+    "--requestheader-uid-headers": "X-Remote-Uid",
+    "--requestheader-group-headers": "X-Remote-Group",
+    "--requestheader-extra-headers-prefix": "X-Remote-Extra-",
+}
 UNSAID = object()
 
 
@@ -48,6 +54,7 @@ def parse(words: list[str] | None = None) -> Namespace:
         ("tls_cert_file", "tls_private_key_file"),
         ("kubelet_client_certificate", "kubelet_client_key"),
         ("etcd_certfile", "etcd_keyfile"),
+        ("proxy_client_cert_file", "proxy_client_key_file"),
     ):
         if bool(getattr(args, one)) != bool(getattr(args, other)):
             names = " and ".join(f"--{name.replace('_', '-')}" for name in (one, other))
@@ -134,8 +141,8 @@ def _add_serving(parser: flags.Parser) -> None:
     )
     option(
         "--service-cluster-ip-range",
-        "network of the ClusterIPs",
-        type=flags.network,
+        "network of the ClusterIPs; two, of IPv4 and of IPv6, for Services of both",
+        type=flags.networks,
         default="10.96.0.0/16",
     )
     option(
@@ -176,6 +183,13 @@ def _add_identities(parser: flags.Parser) -> None:
     option("--kubelet-client-certificate", "what is shown to kubelets", type=flags.file)
     option("--kubelet-client-key", "its key", type=flags.file)
     option("--kubelet-certificate-authority", "who signs kubelets' certificates", type=flags.file)
+    option("--proxy-client-cert-file", "what is shown to API servers behind this", type=flags.file)
+    option("--proxy-client-key-file", "its key", type=flags.file)
+    option("--requestheader-client-ca-file", "who signed that", type=flags.file)
+    parser.listing("--requestheader-allowed-names", "common names it may have")
+    for flag, header in REMOTE.items():
+        parser.listing(flag, f"{header} is what it is", flags.among(header))
+    parser.fixed("--enable-aggregator-routing", "endpoints are asked, no cluster IPs", value=True)
 
 
 def _add_policy(parser: flags.Parser) -> None:
@@ -236,6 +250,11 @@ def config_of(args: Namespace) -> Config:
             kubelet_certificate=args.kubelet_client_certificate,
             kubelet_key=args.kubelet_client_key,
             kubelet_ca=args.kubelet_certificate_authority,
+            client_ca=args.client_ca_file,
+            front_proxy_certificate=args.proxy_client_cert_file,
+            front_proxy_key=args.proxy_client_key_file,
+            front_proxy_ca=args.requestheader_client_ca_file,
+            front_proxy_names=flags.words(args.requestheader_allowed_names, ()),
             request_timeout=args.request_timeout,
             event_ttl=args.event_ttl,
             max_mutating_requests=args.max_mutating_requests_inflight,
@@ -301,7 +320,7 @@ def tls(args: Namespace, config: Config) -> ssl.SSLContext:
 
     service = "kubernetes.default.svc"
     names = ("localhost", "kubernetes", "kubernetes.default", service)
-    addresses = {"127.0.0.1", str(ipaddress.ip_network(config.service_cidr)[1])}
+    addresses = {"127.0.0.1", str(ipaddress.ip_network(config.service_cidrs[0])[1])}
     addresses |= {config.bind_address, our_address(config.advertise_address)} - {""}
     return server_tls(
         args.tls_cert_file,

@@ -104,6 +104,10 @@ def api_config(directory: Directory, settings: Settings) -> Config:
         kubelet_certificate=pki / "apiserver-kubelet-client.crt",
         kubelet_key=pki / "apiserver-kubelet-client.key",
         kubelet_ca=pki / "ca.crt",
+        client_ca=pki / "ca.crt",
+        front_proxy_certificate=pki / "front-proxy-client.crt",
+        front_proxy_key=pki / "front-proxy-client.key",
+        front_proxy_ca=pki / "front-proxy-ca.crt",
         server_lease=settings.lease_duration,
     )
 

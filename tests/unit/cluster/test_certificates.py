@@ -92,7 +92,7 @@ def test_what_is_about_to_expire_is_renewed_but_not_the_authority(directory, set
     ensure(directory, settings)
     after = contents(directory)
     same = {name for name in after if after[name] == before[name]}
-    assert same == {"ca.crt", "ca.key", "sa.key"}
+    assert same == {"ca.crt", "ca.key", "front-proxy-ca.crt", "front-proxy-ca.key", "sa.key"}
 
 
 @pytest.mark.parametrize("name", ["admin.crt", "admin.key"])

@@ -15,6 +15,7 @@ from kybern.api.core.v1 import Namespace, Service
 from kybern.api.meta.v1 import Condition, ObjectMeta
 from kybern.api.networking.v1 import ServiceCIDR, ServiceCIDRSpec
 from kybern.api.scheduling.v1 import PriorityClass
+from kybern.apiserver.aggregator import front_proxy
 from kybern.apiserver.bootstrap import api_services, flow_schemas, policy, token_tracking
 from kybern.apiserver.registry.core.allocation import Taken
 from kybern.apiserver.registry.core.services import addresses_of, ports_of
@@ -75,6 +76,8 @@ async def objects(services: Services, loopback: Loopback) -> None:
         group.create_task(_service_cidr(services, loopback), name="service CIDR")
         tracking = token_tracking.ensure(loopback, services.clock.now())
         group.create_task(tracking, name="token tracking")
+        told = front_proxy.publish(loopback, services.config)
+        group.create_task(told, name="authorities")
         for name, (value, description) in CRITICAL.items():
             wanted = PriorityClass(
                 metadata=ObjectMeta(name=name), value=value, description=description

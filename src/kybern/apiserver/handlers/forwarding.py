@@ -47,7 +47,7 @@ async def forward(
     target: str,
     *,
     drop: frozenset[str] = OURS,
-    add: Mapping[str, str] | None = None,
+    add: Mapping[str, str] | Mapping[str, tuple[str, ...]] | None = None,
 ) -> AnyResponse:
     """Send the request on and return the answer.
 
@@ -61,7 +61,7 @@ async def forward(
     Raises:
         ServiceUnavailable: the other server cannot be reached.
     """
-    headers = {
+    headers: dict[str, str | tuple[str, ...]] = {
         name: value
         for name, value in request.headers.items()
         if name not in HOP_BY_HOP and name not in drop and not name.startswith("impersonate-")
@@ -81,7 +81,7 @@ async def forward(
 
 
 async def _upgrade(
-    request: Request, client: HttpClient, target: str, headers: dict[str, str]
+    request: Request, client: HttpClient, target: str, headers: dict[str, str | tuple[str, ...]]
 ) -> AnyResponse:
     try:
         other = await client.upgrade(

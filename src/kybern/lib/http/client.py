@@ -21,6 +21,10 @@ if TYPE_CHECKING:
 
     from kybern.lib.http.stream import TransportStream
 
+    Headers = (
+        Mapping[str, str] | Mapping[str, tuple[str, ...]] | Mapping[str, str | tuple[str, ...]]
+    )
+
 __all__ = [
     "BrokenAnswer",
     "ClientResponse",
@@ -105,12 +109,14 @@ class HttpClient:
         self,
         method: str,
         target: str,
-        headers: Mapping[str, str] | None = None,
+        headers: Headers | None = None,
         body: bytes | AsyncIterator[bytes] | None = None,
         *,
         timeout: float | None = None,  # noqa: ASYNC109  # of connecting and the head, not of the body
     ) -> ClientResponse:
         """Send a request and return its response once the head is here.
+
+        A header with several values, in a tuple, is sent once for each.
 
         A request is sent a second time, on a new connection, when the first ended without any
         answer and either was an old one, which the server may close at any time, or the request
@@ -131,7 +137,7 @@ class HttpClient:
         self,
         target: str,
         protocol: str,
-        headers: Mapping[str, str] | None = None,
+        headers: Headers | None = None,
         *,
         method: str = "GET",
         timeout: float | None = None,  # noqa: ASYNC109
@@ -204,7 +210,7 @@ class HttpClient:
         self,
         method: str,
         target: str,
-        headers: Mapping[str, str] | None,
+        headers: Headers | None,
         body: bytes | AsyncIterator[bytes] | None,
     ) -> bytes:
         if body is None:
@@ -277,8 +283,12 @@ class HttpClient:
             self._sweeper = loop.call_later(max(wait, 0.001), self._sweep)
 
 
-def _lines(headers: Iterable[tuple[str, str]]) -> str:
-    lines = [f"{name}: {value}\r\n" for name, value in headers]
+def _lines(headers: Iterable[tuple[str, str | tuple[str, ...]]]) -> str:
+    lines = [
+        f"{name}: {value}\r\n"
+        for name, values in headers
+        for value in (values if isinstance(values, tuple) else (values,))
+    ]
     text = "".join(lines)
     if text.count("\n") != len(lines) or text.count("\r") != len(lines):
         raise ValueError("a header contains a line break")
