@@ -182,6 +182,14 @@ def network(text: str) -> str:
         raise _bad(text, "a network such as 10.96.0.0/16") from None
 
 
+def networks(text: str) -> str:
+    """Read a network, or one of each family: `10.96.0.0/16,fd00::/112`."""
+    found = [network(part.strip()) for part in text.split(",")]
+    if len(found) > 2 or len({":" in part for part in found}) < len(found):
+        raise _bad(text, "one network, or one of IPv4 and one of IPv6")
+    return ",".join(found)
+
+
 def endpoint(text: str) -> tuple[str, int]:
     """Read `127.0.0.1:10256` or `[::1]:10256`."""
     host, colon, number = text.rpartition(":")

@@ -7,6 +7,7 @@ By:   the command line; whoever swaps one part of a cluster.
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import json
 import os
@@ -20,9 +21,10 @@ from kybern.lib.http.messages import Response
 
 if TYPE_CHECKING:
     from argparse import Namespace
+    from collections.abc import Sequence
 
     from kybern.lib.http.messages import Request
-    from kybern.proxy.sync import Proxy
+    from kybern.proxy.sync import Proxy, ProxyConfig
 
 
 def main() -> None:
@@ -45,14 +47,14 @@ def parse(words: list[str] | None = None) -> Namespace:
     option("--hostname-override", "name of this Node, instead of the machine's", default="")
     option(
         "--cluster-cidr",
-        "network of the pods; traffic to Services from elsewhere is masqueraded",
-        type=flags.network,
+        "network of the pods, one per family; traffic to Services from elsewhere is masqueraded",
+        type=flags.networks,
         default="10.244.0.0/16",
     )
     option(
         "--service-cluster-ip-range",
-        "network of the ClusterIPs",
-        type=flags.network,
+        "network of the ClusterIPs; one per family",
+        type=flags.networks,
         default="10.96.0.0/16",
     )
     parser.listing(
@@ -77,7 +79,15 @@ def parse(words: list[str] | None = None) -> Namespace:
     )
     parser.switch("--cleanup", "remove all rules and end", default=False)
     parser.refuse("--config", "use the flags")
-    return parser.parse_args(words)
+    args = parser.parse_args(words)
+    pods, services = _by_family(args.cluster_cidr), _by_family(args.service_cluster_ip_range)
+    if pods.keys() != services.keys():
+        parser.error("--cluster-cidr and --service-cluster-ip-range must be of the same families")
+    return args
+
+
+def _by_family(networks: str) -> dict[bool, str]:
+    return {":" in network: network for network in networks.split(",")}
 
 
 def _node_port_network(text: str) -> str:
@@ -92,48 +102,62 @@ async def proxy(args: Namespace) -> None:
     from kybern.cmd.serving import open_window
     from kybern.lib.tasks import Tasks
     from kybern.proxy import nft
-    from kybern.proxy.sync import Mode, Proxy, ProxyConfig
+    from kybern.proxy.sync import Proxy
 
     flags.configure_logs(args)
-    config = ProxyConfig(
-        mode=Mode(args.proxy_mode),
-        node_name=(args.hostname_override or os.uname().nodename).lower(),
-        table=args.table,
-        cluster_cidr=args.cluster_cidr,
-        service_cidr=args.service_cluster_ip_range,
-        node_port_addresses=flags.words(args.nodeport_addresses, ("primary",)),
-    )
     client = Client(TlsTransport(flags.client_config(args)), SYSTEM, user_agent="kube-proxy")
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(client.transport.close)
         tasks = await stack.enter_async_context(Tasks("proxy", clock=SYSTEM))
-        part = Proxy(config, Informers(client, tasks))
-        window = ProxyWindow(part)
+        informers = Informers(client, tasks)
+        parts = [Proxy(config, informers) for config in configs_of(args)]
+        window = ProxyWindow(parts)
         for flag in ("--healthz-bind-address", "--metrics-bind-address"):
             host, port = getattr(args, flag[2:].replace("-", "_"))
             if port:
                 server = await open_window(window, host, port, flag)
                 stack.push_async_callback(server.close, 0.1)
         try:
-            await part.run()
-        except nft.NftError as error:
-            raise Fatal(str(error)) from None
+            async with asyncio.TaskGroup() as group:
+                for part in parts:
+                    group.create_task(part.run(), name=part.config.family.name)
+        except* nft.NftError as errors:
+            raise Fatal(str(errors.exceptions[0])) from None
+
+
+def configs_of(args: Namespace) -> list[ProxyConfig]:
+    """Return the settings for each family of addresses."""
+    from kybern.proxy.sync import Mode, ProxyConfig
+
+    services = _by_family(args.service_cluster_ip_range)
+    return [
+        ProxyConfig(
+            mode=Mode(args.proxy_mode),
+            node_name=(args.hostname_override or os.uname().nodename).lower(),
+            table=args.table,
+            cluster_cidr=network,
+            service_cidr=services[family],
+            node_port_addresses=flags.words(args.nodeport_addresses, ("primary",)),
+        )
+        for family, network in _by_family(args.cluster_cidr).items()
+    ]
 
 
 class ProxyWindow(Window):
     """Health as load balancers of clouds ask for it: /healthz says no on a node about to go."""
 
-    def __init__(self, part: Proxy) -> None:
-        super().__init__(part.synced.is_set)
-        self._part = part
+    def __init__(self, parts: Sequence[Proxy]) -> None:
+        super().__init__(lambda: all(part.synced.is_set() for part in parts))
+        self._parts = parts
 
     async def app(self, request: Request) -> Response:
         """Answer one request."""
         if request.path not in ("/healthz", "/livez"):
             return await super().app(request)
-        healthy, eligible = self._part.healthy(), self._part.eligible()
+        healthy = all(part.healthy() for part in self._parts)
+        eligible = self._parts[0].eligible()
         said: dict[str, str | bool] = {
-            "lastUpdated": rfc3339(self._part.last_synced),
+            "lastUpdated": rfc3339(min(part.last_synced for part in self._parts)),
             "currentTime": rfc3339(SYSTEM.now()),
         }
         if request.path == "/healthz":

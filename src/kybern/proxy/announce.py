@@ -12,6 +12,7 @@ whom it answers. What no Service serves is then refused here, and not sent on to
 from __future__ import annotations
 
 from kybern.proxy import nft
+from kybern.proxy.family import IPV6, family_of
 
 
 async def announce(network: str) -> None:
@@ -33,7 +34,7 @@ async def withdraw(network: str) -> None:
 
 
 async def _route(verb: str, network: str) -> None:
-    ip = nft.program("ip")
-    code, said = await nft.run([ip, "route", verb, "local", network, "dev", "lo"])
+    ip, version = nft.program("ip"), "-6" if family_of(network) is IPV6 else "-4"
+    code, said = await nft.run([ip, version, "route", verb, "local", network, "dev", "lo"])
     if code:
         raise nft.NftError(said.strip())

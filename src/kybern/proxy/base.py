@@ -1,7 +1,7 @@
 """Our table before the first Service: maps, hooks, and what is the same for all.
 
 In:   the name of the table, the networks of pods and Services, addresses that serve node ports.
-Out:  a script for `nft -f`.
+Out:  a script for `nft -f`, of the family that the networks are of.
 By:   sync.py. Pure.
 
     prerouting, output ─► services ─┬─ ip . proto . port  in services    ─► one of the chains below
@@ -21,53 +21,56 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from kybern.proxy.family import IPV4, Family, family_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-FAMILY = "ip"
 MARK = 0x4000  # as upstream: bit 14 says "masquerade this packet"
-ADDRESS = "ip daddr . meta l4proto . th dport"
 PORT = "meta l4proto . th dport"
 LOT = "numgen random mod"
 PROTOCOLS = ("tcp", "udp", "sctp")
 
 
 def base(
-    table: str, cluster_cidr: str, service_cidr: str, node_ports_on: Iterable[str] = ("0.0.0.0/0",)
+    table: str, cluster_cidr: str, service_cidr: str, node_ports_on: Iterable[str] | None = None
 ) -> str:
     """Return the script that makes our table from nothing, whatever is there."""
-    where = ", ".join(node_ports_on)
+    family = family_of(cluster_cidr)
+    ip, addr = family.table, family.type
+    where = ", ".join((family.everywhere,) if node_ports_on is None else node_ports_on)
     elements = f"elements = {{ {where} }}" if where else ""
-    own = "fib daddr type local ip daddr != 127.0.0.0/8 ip daddr @node_addresses"
+    own = f"fib daddr type local {ip} daddr != {family.loopback} {ip} daddr @node_addresses"
+    key = f"{ip} daddr . {PORT}"
     # adding before deleting makes the deletion succeed when there was no table
     return f"""\
-add table {FAMILY} {table}
-delete table {FAMILY} {table}
-table {FAMILY} {table} {{
-  map services {{ type ipv4_addr . inet_proto . inet_service : verdict; }}
+add table {ip} {table}
+delete table {ip} {table}
+table {ip} {table} {{
+  map services {{ type {addr} . inet_proto . inet_service : verdict; }}
   map node_ports {{ type inet_proto . inet_service : verdict; }}
-{_endpoints()}
-  map firewall {{ type ipv4_addr . inet_proto . inet_service : verdict; }}
-  map no_endpoints {{ type ipv4_addr . inet_proto . inet_service : verdict; }}
+{_endpoints(family)}
+  map firewall {{ type {addr} . inet_proto . inet_service : verdict; }}
+  map no_endpoints {{ type {addr} . inet_proto . inet_service : verdict; }}
   map no_endpoint_node_ports {{ type inet_proto . inet_service : verdict; }}
-  set hairpin {{ type ipv4_addr . ipv4_addr; }}
-  set cluster_addresses {{ type ipv4_addr; }}
-  set node_addresses {{ type ipv4_addr; flags interval; auto-merge; {elements} }}
+  set hairpin {{ type {addr} . {addr}; }}
+  set cluster_addresses {{ type {addr}; }}
+  set node_addresses {{ type {addr}; flags interval; auto-merge; {elements} }}
   chain to-masquerade {{
     meta mark set meta mark or {MARK:#x}
   }}
   chain refuse {{
     meta l4proto tcp reject with tcp reset
-    reject with icmp type port-unreachable
+    reject with {family.refusal} type port-unreachable
   }}
   chain services {{
-    ip daddr {service_cidr} ip saddr != {cluster_cidr} jump to-masquerade
-    {ADDRESS} vmap @services
+    {ip} daddr {service_cidr} {ip} saddr != {cluster_cidr} jump to-masquerade
+    {key} vmap @services
     {own} {PORT} vmap @node_ports
   }}
   chain unserved {{
-    {ADDRESS} vmap @no_endpoints
-    ip daddr @cluster_addresses goto refuse
+    {key} vmap @no_endpoints
+    {ip} daddr @cluster_addresses goto refuse
   }}
   chain nat-prerouting {{
     type nat hook prerouting priority -100; policy accept;
@@ -80,15 +83,15 @@ table {FAMILY} {table} {{
   chain nat-postrouting {{
     type nat hook postrouting priority 100; policy accept;
     meta mark & {MARK:#x} == {MARK:#x} meta mark set meta mark xor {MARK:#x} masquerade fully-random
-    ip saddr . ip daddr @hairpin masquerade
+    {ip} saddr . {ip} daddr @hairpin masquerade
   }}
   chain firewall-prerouting {{
     type filter hook prerouting priority -110; policy accept;
-    ct state new {ADDRESS} vmap @firewall
+    ct state new {key} vmap @firewall
   }}
   chain firewall-output {{
     type filter hook output priority -110; policy accept;
-    ct state new {ADDRESS} vmap @firewall
+    ct state new {key} vmap @firewall
   }}
   chain filter-input {{
     type filter hook input priority 0; policy accept;
@@ -108,16 +111,16 @@ table {FAMILY} {table} {{
 """
 
 
-def pick(table: str, count: int) -> str:
+def pick(table: str, count: int, family: Family = IPV4) -> str:
     """Return the script that makes the chains for Services with `count` endpoints.
 
     Each tries twice: while a transaction comes into force, a packet may have been sent here by the
     old state and find the new one, in which the last endpoint is gone. The first is there.
     """
     return f"""\
-table {FAMILY} {table} {{
+table {family.table} {table} {{
   chain pick-{count} {{
-    {_by_lot("", "ip daddr . ", count)}
+    {_by_lot("", f"{family.table} daddr . ", count)}
   }}
   chain node-pick-{count} {{
     {_by_lot("node-", "", count)}
@@ -134,12 +137,13 @@ table {FAMILY} {table} {{
 """
 
 
-def _endpoints() -> str:
+def _endpoints(family: Family) -> str:
     """Return the maps of endpoints: one for each protocol, as nft knows `typeof` of one only."""
+    address = f"{family.table} daddr"
     return "\n".join(
-        f"  map {p}-{kind}endpoints {{ typeof {key}{p} dport . {LOT} 2 : ip daddr . {p} dport; }}"
+        f"  map {p}-{kind}endpoints {{ typeof {key}{p} dport . {LOT} 2 : {address} . {p} dport; }}"
         for p in PROTOCOLS
-        for kind, key in (("", "ip daddr . "), ("node-", ""))
+        for kind, key in (("", f"{address} . "), ("node-", ""))
     )
 
 
@@ -152,13 +156,13 @@ def _by_lot(kind: str, key: str, count: int) -> str:
     )
 
 
-def node_addresses(table: str, addresses: Iterable[str]) -> str:
+def node_addresses(table: str, addresses: Iterable[str], family: Family = IPV4) -> str:
     """Return the script that says which of the node's addresses serve node ports."""
-    named = f"{FAMILY} {table} node_addresses"
+    named = f"{family.table} {table} node_addresses"
     where = ", ".join(addresses)
     return f"flush set {named}\n" + (f"add element {named} {{ {where} }}\n" if where else "")
 
 
-def remove(table: str) -> str:
+def remove(table: str, family: Family = IPV4) -> str:
     """Return the script that leaves nothing of ours."""
-    return f"add table {FAMILY} {table}\ndelete table {FAMILY} {table}\n"
+    return f"add table {family.table} {table}\ndelete table {family.table} {table}\n"

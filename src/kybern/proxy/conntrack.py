@@ -18,6 +18,7 @@ from kybern.proxy import nft
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from kybern.proxy.family import Family
     from kybern.proxy.model import Frontend
 
 FLOW = re.compile(
@@ -78,7 +79,7 @@ def stale(flows: Iterable[Flow], led: Mapping[tuple[str, int], frozenset[str]]) 
     ]
 
 
-async def forget(led: Ways) -> None:
+async def forget(led: Ways, family: Family) -> None:
     """Make the kernel forget the flows that are stale."""
     if led:
-        await nft.forget(stale(parse(await nft.flows()), led))
+        await nft.forget(stale(parse(await nft.flows(family)), led), family)

@@ -10,20 +10,20 @@ from __future__ import annotations
 from itertools import chain
 from typing import TYPE_CHECKING
 
-from kybern.proxy.base import FAMILY, pick
+from kybern.proxy.base import pick
+from kybern.proxy.family import IPV4, Family
 from kybern.proxy.rules import EMPTY, Rendered
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-CLIENTS = "{ type ipv4_addr; flags dynamic,timeout; }"
-
 
 class Kernel:
     """The Services that are in the kernel."""
 
-    def __init__(self, table: str) -> None:
+    def __init__(self, table: str, family: Family = IPV4) -> None:
         self.table = table
+        self.family = family
         self._services: dict[str, Rendered] = {}
         self._holders: dict[str, int] = {}  # several Services share an element of `hairpin`
         self._counts: set[int] = set()
@@ -36,11 +36,12 @@ class Kernel:
         """
         pairs = [(self._services.get(key, EMPTY), wanted[key]) for key in sorted(wanted)]
         pairs = [(old, new) for old, new in pairs if old != new]
-        where = f"{FAMILY} {self.table}"
+        where = f"{self.family.table} {self.table}"
+        clients = f"{{ type {self.family.type}; flags dynamic,timeout; }}"
         counts = set().union(*(new.counts for _, new in pairs)) - self._counts
-        lines = [pick(self.table, count) for count in sorted(counts)]
+        lines = [pick(self.table, count, self.family) for count in sorted(counts)]
         for old, new in pairs:
-            lines += [f"add set {where} {n} {CLIENTS}\n" for n in sorted(new.sets - old.sets)]
+            lines += [f"add set {where} {n} {clients}\n" for n in sorted(new.sets - old.sets)]
             lines += _new_chains(where, old.chains, new.chains)
         lines += self._elements(where, pairs)
         for old, new in pairs:

@@ -1,6 +1,6 @@
 """What the proxy counts, under upstream's names.
 
-In:   numbers from sync.py.
+In:   numbers from sync.py, one series for each family of addresses.
 Out:  series of the process' registry.
 By:   sync.py; the page is served by cmd/.
 """
@@ -9,13 +9,15 @@ from __future__ import annotations
 
 from kybern.lib.metrics import REGISTRY
 
+LABELS = ("ip_family",)
+RULES = "kubeproxy_sync_proxy_rules"
 SYNC = REGISTRY.histogram(
-    "kubeproxy_sync_proxy_rules_duration_seconds", "How long a transaction took, in seconds."
-).labels()
+    f"{RULES}_duration_seconds", "How long a transaction took, in seconds.", LABELS
+)
 LAST_SYNC = REGISTRY.gauge(
-    "kubeproxy_sync_proxy_rules_last_timestamp_seconds", "When the last one came into force."
-).labels()
+    f"{RULES}_last_timestamp_seconds", "When the last one came into force.", LABELS
+)
 FAILURES = REGISTRY.counter(
-    "kubeproxy_sync_proxy_rules_nftables_sync_failures_total", "Transactions that were refused."
-).labels()
-SERVICES = REGISTRY.gauge("kubeproxy_services", "Services in the kernel.").labels()
+    f"{RULES}_nftables_sync_failures_total", "Transactions that were refused.", LABELS
+)
+SERVICES = REGISTRY.gauge("kubeproxy_services", "Services in the kernel.", LABELS)

@@ -9,11 +9,12 @@ Which endpoints get traffic is decided in endpoints.py.
 
 from __future__ import annotations
 
-from ipaddress import IPv4Network, collapse_addresses, ip_address
+from ipaddress import collapse_addresses, ip_address, ip_network
 from typing import TYPE_CHECKING, NamedTuple
 
 from kybern.api.core.services import affinity_seconds, has_session_affinity, needs_health_check
 from kybern.proxy.endpoints import Backend, Target, choose
+from kybern.proxy.family import IPV4, Family
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -85,12 +86,13 @@ class Check(NamedTuple):
 
 
 class Model:
-    """All Services and EndpointSlices of IPv4 that this node has heard of."""
+    """All Services and EndpointSlices of one family that this node has heard of."""
 
-    def __init__(self, node_name: str) -> None:
+    def __init__(self, node_name: str, family: Family = IPV4) -> None:
         self.zone = ""
         self.addresses: tuple[str, ...] = ()  # of this node
         self._node = node_name
+        self._family = family
         self._services: dict[str, Service] = {}
         self._slices: dict[str, dict[str, EndpointSlice]] = {}
         self._claimants: dict[Claim, list[str]] = {}  # the first one has the address
@@ -100,7 +102,7 @@ class Model:
         """Take a Service in; return the keys of all that change with it."""
         key = f"{service.metadata.namespace}/{service.metadata.name}"
         self._services[key] = service
-        return {key} | self._claim(key, dict(_claims(service)))
+        return {key} | self._claim(key, dict(_claims(service, self._family)))
 
     def drop_service(self, service: Service) -> set[str]:
         """Forget a Service; return the keys of all that change with it."""
@@ -156,7 +158,7 @@ class Model:
     def set_slice(self, piece: EndpointSlice) -> set[str]:
         """Take a slice in; return the key of its Service, as far as it has one."""
         key = _owner(piece)
-        if key is None or piece.addressType != "IPv4":
+        if key is None or piece.addressType != self._family.name:
             return set()
         self._slices.setdefault(key, {})[piece.metadata.name or ""] = piece
         return {key}
@@ -176,7 +178,7 @@ class Model:
         service = self._services.get(key)
         if service is None or not _is_ours(service):
             return []
-        cluster_ips = _cluster_ips(service)
+        cluster_ips = _cluster_ips(service, self._family)
         if not cluster_ips:
             return []
         ports = service.spec.ports or ()
@@ -186,7 +188,7 @@ class Model:
         self, key: str, service: Service, port: ServicePort, cluster_ips: tuple[str, ...]
     ) -> Frontend:
         spec = service.spec
-        balancer_ips = self._won(key, port, _balancer_ips(service))
+        balancer_ips = self._won(key, port, _balancer_ips(service, self._family))
         backends = list(self._backends(key, port))
         anywhere, here = choose(backends, self._node, self.zone)
         return Frontend(
@@ -196,7 +198,7 @@ class Model:
             port=port.port,
             node_port=port.nodePort or 0,
             cluster_ips=cluster_ips,
-            external_ips=self._won(key, port, _external_ips(service)),
+            external_ips=self._won(key, port, _external_ips(service, self._family)),
             targets=anywhere,
             local_targets=here,
             internal_local=spec.internalTrafficPolicy == "Local",
@@ -212,10 +214,11 @@ class Model:
         Where its address is this machine's own, a connection from here comes from that address.
         """
         given = [s.strip() for s in service.spec.loadBalancerSourceRanges or ()]
-        networks = [IPv4Network(s, strict=False) for s in given if _is_ipv4(s)]
+        networks = [ip_network(s, strict=False) for s in given if self._family.has(s)]
         here = [ip_address(address) for address in self.addresses]
         ourselves = balancer_ips if any(a in n for n in networks for a in here) else ()
-        return (*map(str, collapse_addresses(networks)), *ourselves)
+        merged = collapse_addresses(networks)  # type: ignore[type-var]  # all of one family
+        return (*map(str, merged), *ourselves)
 
     def _won(self, key: str, port: ServicePort, ips: Iterable[str]) -> tuple[str, ...]:
         """Return the addresses that no other Service named first, with this port."""
@@ -246,35 +249,32 @@ def _is_ours(service: Service) -> bool:
     return PROXY_LABEL not in (service.metadata.labels or {})
 
 
-def _claims(service: Service) -> Iterable[tuple[Claim, bool]]:
+def _claims(service: Service, family: Family) -> Iterable[tuple[Claim, bool]]:
     """Return the addresses a Service names, and whether one is its own within the cluster."""
     if not _is_ours(service):
         return
     for port in service.spec.ports or ():
         protocol = port.protocol or "TCP"
-        for ip in (*_external_ips(service), *_balancer_ips(service)):
+        for ip in (*_external_ips(service, family), *_balancer_ips(service, family)):
             yield (ip, protocol, port.port), False
-        for ip in _cluster_ips(service):
+        for ip in _cluster_ips(service, family):
             yield (ip, protocol, port.port), True
 
 
-def _cluster_ips(service: Service) -> tuple[str, ...]:
+def _cluster_ips(service: Service, family: Family) -> tuple[str, ...]:
     given = service.spec.clusterIPs or [service.spec.clusterIP or ""]
-    return tuple(ip for ip in given if _is_ipv4(ip))
+    return tuple(ip for ip in given if ip and family.has(ip))
 
 
-def _external_ips(service: Service) -> list[str]:
-    balancers = set(_balancer_ips(service))
-    return [ip for ip in service.spec.externalIPs or () if _is_ipv4(ip) and ip not in balancers]
+def _external_ips(service: Service, family: Family) -> list[str]:
+    balancers = set(_balancer_ips(service, family))
+    given = service.spec.externalIPs or ()
+    return [ip for ip in given if family.has(ip) and ip not in balancers]
 
 
-def _balancer_ips(service: Service) -> Iterable[str]:
+def _balancer_ips(service: Service, family: Family) -> Iterable[str]:
     """Return addresses that arrive here as they are; mode `Proxy` comes to a node port."""
     balancer = service.status.loadBalancer
     for ingress in (balancer.ingress or ()) if balancer else ():
-        if ingress.ip and _is_ipv4(ingress.ip) and ingress.ipMode != "Proxy":
+        if ingress.ip and family.has(ingress.ip) and ingress.ipMode != "Proxy":
             yield ingress.ip
-
-
-def _is_ipv4(address: str) -> bool:
-    return "." in address

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kybern.proxy.conntrack import Flow
+    from kybern.proxy.family import Family
 
 log = logs.get("proxy")
 
@@ -59,10 +60,10 @@ async def apply(script: str) -> None:
         raise NftError(said or f"nft ended with exit code {code}")
 
 
-async def why_not() -> str:
+async def why_not(family: Family) -> str:
     """Return why nftables cannot be used; "" when it can."""
     try:
-        code, said = await run([program(), "list", "tables", "ip"])
+        code, said = await run([program(), "list", "tables", family.table])
     except MissingError as error:
         return str(error)
     return said.strip().splitlines()[0] if code and said.strip() else "nft fails" if code else ""
@@ -73,22 +74,22 @@ async def table_exists(table: str, family: str) -> bool:
     return (await run([program(), "list", "table", family, table]))[0] == 0
 
 
-async def flows() -> str:
+async def flows(family: Family) -> str:
     """Return the kernel's UDP flows as conntrack lists them; "" where there is no conntrack."""
     try:
         path = program("conntrack")
     except MissingError:
         log.warning("conntrack is not installed: UDP flows keep their endpoint until they end")
         return ""
-    return (await run([path, "-L", "-p", "udp"]))[1]
+    return (await run([path, "-L", "-f", family.name.lower(), "-p", "udp"]))[1]
 
 
-async def forget(gone: Iterable[Flow]) -> None:
+async def forget(gone: Iterable[Flow], family: Family) -> None:
     """Make the kernel forget UDP flows. One that ended by itself meanwhile is fine."""
     for flow in gone:
         ports = ["--sport", str(flow.client_port), "--dport", str(flow.port)]
         where = ["-s", flow.client, "-d", flow.address, *ports]
-        await run([program("conntrack"), "-D", "-p", "udp", *where])
+        await run([program("conntrack"), "-D", "-f", family.name.lower(), "-p", "udp", *where])
 
 
 async def run(argv: list[str], text: bytes = b"") -> tuple[int, str]:

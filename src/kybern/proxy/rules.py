@@ -19,6 +19,8 @@ from __future__ import annotations
 import hashlib
 from typing import TYPE_CHECKING, NamedTuple
 
+from kybern.proxy.family import IPV6, family_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
@@ -27,6 +29,7 @@ if TYPE_CHECKING:
 
 REJECT = "goto refuse"
 DROP = "drop"
+PLAIN = str.maketrans("/:", "..")  # nft's names have neither
 
 
 class Rendered(NamedTuple):
@@ -62,7 +65,7 @@ def name_of(prefix: str, front: Frontend, target: Target | None = None) -> str:
     if target:
         text += f"/{target.ip}/{target.port}"
     digest = hashlib.sha256(text.encode()).hexdigest()[:8]
-    return f"{prefix}-{digest}-{text.replace('/', '.')[:100]}"
+    return f"{prefix}-{digest}-{text.translate(PLAIN)[:100]}"
 
 
 class _Draft:
@@ -82,6 +85,7 @@ class _Port:
     def __init__(self, front: Frontend, cluster_cidr: str, draft: _Draft) -> None:
         self.front = front
         self.cluster_cidr = cluster_cidr
+        self.saddr = f"{family_of(cluster_cidr).table} saddr"
         self.draft = draft
         # nothing anywhere is refused; something elsewhere, which must not be used, is dropped
         self.nothing = DROP if front.targets else REJECT
@@ -161,7 +165,7 @@ class _Port:
         else:
             if anywhere:
                 rules = [
-                    f"ip saddr {self.cluster_cidr} goto {anywhere}",
+                    f"{self.saddr} {self.cluster_cidr} goto {anywhere}",
                     "fib saddr type local jump to-masquerade",
                     f"fib saddr type local goto {anywhere}",
                 ]
@@ -178,7 +182,7 @@ class _Port:
         if self.front.affinity:
             chains = [self._endpoint(target) for target in targets]
             known = [
-                f"ip saddr @{name_of('aff', self.front, target)} goto {chain}"
+                f"{self.saddr} @{name_of('aff', self.front, target)} goto {chain}"
                 for target, chain in zip(targets, chains, strict=True)
             ]
             lots = ", ".join(f"{i} : goto {chain}" for i, chain in enumerate(chains))
@@ -196,8 +200,8 @@ class _Port:
         name, clients = name_of("ep", front, target), name_of("aff", front, target)
         self.draft.sets.add(clients)
         self.draft.chains[name] = (
-            f"update @{clients} {{ ip saddr timeout {front.affinity}s }}",
-            f"meta l4proto {front.protocol} dnat to {target.ip}:{target.port}",
+            f"update @{clients} {{ {self.saddr} timeout {front.affinity}s }}",
+            f"meta l4proto {front.protocol} dnat to {_bracketed(target.ip)}:{target.port}",
         )
         return name
 
@@ -205,5 +209,9 @@ class _Port:
         """Let only clients in that the Service names."""
         name = name_of("fw", self.front)
         sources = ", ".join(self.front.sources)
-        self.draft.chains[name] = (f"ip saddr != {{ {sources} }} drop",)
+        self.draft.chains[name] = (f"{self.saddr} != {{ {sources} }} drop",)
         self.draft.put("firewall", self._key(ip), f"goto {name}")
+
+
+def _bracketed(ip: str) -> str:
+    return f"[{ip}]" if IPV6.has(ip) else ip

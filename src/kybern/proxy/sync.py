@@ -1,6 +1,6 @@
 """The loop of the proxy: changes in, transactions out.
 
-In:   Services and EndpointSlices from informers.
+In:   Services and EndpointSlices from informers, of which one family of addresses matters.
 Out:  our table in the kernel, always as the last state that was seen.
 By:   the node (`cmd/node.py`), or `kybern proxy` alone.
 
@@ -14,19 +14,19 @@ from __future__ import annotations
 import asyncio
 import enum
 import random
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import msgspec
 
 from kybern.api.core.v1 import Node, Service
 from kybern.api.discovery.v1 import EndpointSlice
-from kybern.lib import logs
+from kybern.lib import forwarding, logs
 from kybern.lib.backoff import Backoff
 from kybern.lib.clock import SYSTEM, Clock
 from kybern.proxy import conntrack, metrics, nft
 from kybern.proxy.announce import announce, withdraw
 from kybern.proxy.base import base, node_addresses, remove
+from kybern.proxy.family import IPV4, IPV6, Family, family_of
 from kybern.proxy.health import HealthPorts
 from kybern.proxy.kernel import Kernel
 from kybern.proxy.model import Frontend, Model
@@ -44,13 +44,6 @@ PATIENCE = 60.0  # seconds; who is later than that is not healthy
 LEAVING_TAINT = "ToBeDeletedByClusterAutoscaler"
 ZONE_LABEL = "topology.kubernetes.io/zone"
 RETRY = Backoff(initial=0.5, factor=2.0, cap=30.0)
-FORWARDING = (
-    ("/proc/sys/net/ipv4/ip_forward", "1"),
-    # without it, answers between pods of one bridge bypass the address translation
-    ("/proc/sys/net/bridge/bridge-nf-call-iptables", "1"),
-)
-
-
 PRIMARY = "primary"
 
 
@@ -63,7 +56,7 @@ class Mode(enum.StrEnum):
 
 
 class ProxyConfig(msgspec.Struct, frozen=True, kw_only=True):
-    """How a node's proxy works.
+    """How a node's proxy works, for one family of addresses: that of its networks.
 
     Attributes:
         mode: who hands packets on.
@@ -84,6 +77,11 @@ class ProxyConfig(msgspec.Struct, frozen=True, kw_only=True):
     node_port_addresses: tuple[str, ...] = (PRIMARY,)
     balancer_cidr: str = ""
 
+    @property
+    def family(self) -> Family:
+        """The family of addresses that this is about."""
+        return family_of(self.cluster_cidr)
+
 
 class Proxy:
     """Keeps the kernel's rules as the Services ask."""
@@ -93,8 +91,9 @@ class Proxy:
         self.synced = asyncio.Event()
         self.last_synced = 0.0
         self._clock = clock
-        self._model = Model(config.node_name)
-        self._kernel = Kernel(config.table)
+        self._family = config.family
+        self._model = Model(config.node_name, self._family)
+        self._kernel = Kernel(config.table, self._family)
         self._forwarder: Forwarder | None = None  # where nftables cannot be used
         self._ports = HealthPorts(self.healthy)
         self._addresses: tuple[str, ...] = ()  # of this node
@@ -139,20 +138,26 @@ class Proxy:
     async def _choose_mode(self) -> None:
         """Leave packets to the kernel, if it lets us."""
         mode = self.config.mode
-        why = f"the mode is {mode}" if mode == Mode.USERSPACE else await nft.why_not()
+        why = f"the mode is {mode}" if mode == Mode.USERSPACE else await nft.why_not(self._family)
         if not why:
-            enable_forwarding()
+            enable_forwarding(self._family)
             return
         if mode == Mode.NFTABLES:
             raise nft.NftError(why)
-        log.warning("connections are forwarded by this program, not by the kernel", why=why)
+        log.warning(
+            "connections are forwarded by this program, not by the kernel",
+            why=why, family=self._family.name,
+        )  # fmt: skip
         rng = random.Random()  # noqa: S311 - which endpoint
         self._forwarder = Forwarder(self._clock, rng)
 
     async def _announce(self) -> None:
         """Make addresses this machine's own that have to be."""
         config = self.config
-        networks = [config.balancer_cidr, config.service_cidr if self._forwarder else ""]
+        networks = [config.balancer_cidr]
+        # Where a machine has no default route, as is common for IPv6, it would not even ask us.
+        if self._forwarder or self._family is IPV6:
+            networks.append(config.service_cidr)
         for network in filter(None, networks):
             try:
                 await announce(network)
@@ -189,7 +194,7 @@ class Proxy:
                 await self._sync(keys, anew=anew)
             except nft.NftError as error:
                 log.error("nftables refused a transaction", error=str(error), services=len(keys))
-                metrics.FAILURES.inc()
+                metrics.FAILURES.labels(self._family.name).inc()
                 self._dirty |= keys
                 self._since = since or self._clock.monotonic()
                 self._changed.set()
@@ -216,7 +221,7 @@ class Proxy:
         self._addresses = tuple(
             a.address
             for a in node.status.addresses or ()
-            if a.type == "InternalIP" and "." in a.address
+            if a.type == "InternalIP" and self._family.has(a.address)
         )
         if self._addresses != self._model.addresses:
             self._model.addresses = self._addresses
@@ -227,7 +232,9 @@ class Proxy:
     def _serving(self) -> tuple[str, ...]:
         """Return the networks whose addresses serve node ports."""
         asked = self.config.node_port_addresses
-        return self._addresses if PRIMARY in asked else tuple(n for n in asked if "." in n)
+        if PRIMARY in asked:
+            return self._addresses
+        return tuple(network for network in asked if self._family.has(network))
 
     async def _sync(self, keys: set[str], *, anew: bool) -> None:
         began, addresses = self._clock.monotonic(), self._addresses
@@ -246,7 +253,7 @@ class Proxy:
             del self._frontends[key]
         self._count(began)
         if not self._forwarder:
-            await conntrack.forget(conntrack.changed(old, new, addresses))
+            await conntrack.forget(conntrack.changed(old, new, addresses), self._family)
         await self._ports.update({key: self._model.check(key) for key in keys}, self._serving())
 
     async def _write(self, frontends: dict[str, list[Frontend]], *, anew: bool) -> None:
@@ -256,33 +263,38 @@ class Proxy:
             self._kernel.forget()
             script = base(config.table, config.cluster_cidr, config.service_cidr, self._serving())
         elif self._addresses != self._rules_for:
-            script = node_addresses(config.table, self._serving())
+            script = node_addresses(config.table, self._serving(), self._family)
         wanted = {key: render(fronts, config.cluster_cidr) for key, fronts in frontends.items()}
         await nft.apply(script + self._kernel.plan(wanted))
         self._kernel.applied(wanted)
 
     def _count(self, began: float) -> None:
-        metrics.SYNC.observe(self._clock.monotonic() - began)
+        family = self._family.name
+        metrics.SYNC.labels(family).observe(self._clock.monotonic() - began)
         self.last_synced = self._clock.now()
-        metrics.LAST_SYNC.set(self.last_synced)
-        metrics.SERVICES.set(len(self._frontends))
+        metrics.LAST_SYNC.labels(family).set(self.last_synced)
+        metrics.SERVICES.labels(family).set(len(self._frontends))
 
 
-def enable_forwarding() -> None:
+def enable_forwarding(family: Family) -> None:
     """Let the kernel forward packets, and translate those inside a bridge."""
-    for name, value in FORWARDING:
-        path = Path(name)
+    version = 4 if family is IPV4 else 6
+    # without the second, answers between pods of one bridge bypass the address translation
+    for change in (forwarding.enable, forwarding.see_bridged):
         try:
-            if path.read_text().strip() != value:
-                path.write_text(value)
-        except FileNotFoundError:
+            change(version)
+        except FileNotFoundError as error:
+            name = error.filename
             log.warning("the kernel has no such setting; is br_netfilter loaded?", path=name)
         except OSError as error:
+            name = error.filename
             log.warning("could not change a kernel setting", path=name, error=str(error))
 
 
 async def clean_up(table: str, *networks: str) -> None:
-    """Remove the routes of these networks, then our table and everything in it."""
+    """Remove the routes of these networks, then our tables and everything in them."""
     for network in networks:
         await withdraw(network)
-    await nft.apply(remove(table))
+    for family in (IPV4, IPV6):
+        if await nft.table_exists(table, family.table):
+            await nft.apply(remove(table, family))

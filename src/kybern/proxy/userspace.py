@@ -20,6 +20,7 @@ import struct
 from typing import TYPE_CHECKING, NamedTuple
 
 from kybern.lib import logs
+from kybern.proxy.family import IPV4, IPV6, family_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
@@ -35,6 +36,9 @@ CHUNK = 1 << 16
 CONNECT = 5.0  # seconds for an endpoint to take a connection
 RESET = struct.pack("ii", 1, 0)  # for SO_LINGER: the end is a reset, as the kernel's would be
 IDLE = 60.0  # seconds after which a silent UDP client is forgotten
+IPV6_FREEBIND = 78  # of <linux/in6.h>
+_SOCKETS = {IPV4: socket.AF_INET, IPV6: socket.AF_INET6}
+_KINDS = {"tcp": socket.SOCK_STREAM, "udp": socket.SOCK_DGRAM}
 
 
 class Way(NamedTuple):
@@ -107,20 +111,41 @@ class Forwarder:
         try:
             if way.protocol == "tcp":
                 self._listening[way] = await asyncio.start_server(
-                    lambda reader, writer: _forward(reader, writer, choice), way.ip, way.port
+                    lambda reader, writer: _forward(reader, writer, choice), sock=_bound(way)
                 )
             elif way.protocol == "udp":
                 transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(
-                    lambda: _Clients(choice), (way.ip, way.port)
+                    lambda: _Clients(choice), sock=_bound(way)
                 )
                 self._listening[way] = transport
         except OSError as error:
-            log.debug("cannot listen for a Service", way=f"{way.ip}:{way.port}", error=str(error))
+            log.debug("cannot listen for a Service", way=way, error=str(error))
 
     def _close(self, way: Way) -> None:
         self._choices.pop(way, None)
         if (listener := self._listening.pop(way, None)) is not None:
             listener.close()
+
+
+def _bound(way: Way) -> socket.socket:
+    """Return a socket there.
+
+    Raises:
+        OSError: it cannot be had.
+    """
+    family = family_of(way.ip)
+    bound = socket.socket(_SOCKETS[family], _KINDS[way.protocol])
+    try:
+        bound.setblocking(False)
+        if way.protocol == "tcp":  # connections that are just ending do not count
+            bound.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        if family is IPV6:  # a route makes an address ours for IPv4 only
+            bound.setsockopt(socket.IPPROTO_IPV6, IPV6_FREEBIND, 1)
+        bound.bind((way.ip, way.port))
+    except OSError:
+        bound.close()
+        raise
+    return bound
 
 
 def _ways(front: Frontend, addresses: tuple[str, ...]) -> Iterable[Way]:
@@ -209,7 +234,8 @@ class _Answers:
         self.target = target
         self._clients = clients
         self._addr = addr
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM | socket.SOCK_NONBLOCK)
+        kind = socket.SOCK_DGRAM | socket.SOCK_NONBLOCK
+        self._socket = socket.socket(_SOCKETS[family_of(target.ip)], kind)
         self._loop = asyncio.get_running_loop()
         self._loop.add_reader(self._socket, self._read)
         self._used = self._loop.time()

@@ -60,7 +60,7 @@ class Kernel:
     async def announce(self, network):
         self.announced.append(network)
 
-    async def why_not(self):
+    async def why_not(self, _family):
         return self.missing
 
     def text(self):
@@ -72,7 +72,7 @@ def world(monkeypatch):
     kernel = Kernel()
     monkeypatch.setattr(nft, "apply", kernel.apply)
     monkeypatch.setattr(nft, "why_not", kernel.why_not)
-    monkeypatch.setattr(sync, "enable_forwarding", lambda: None)
+    monkeypatch.setattr(sync, "enable_forwarding", lambda _family: None)
     monkeypatch.setattr(sync, "announce", kernel.announce)
     informers = FakeInformers()
     proxy = Proxy(ProxyConfig(node_name="one"), informers)
