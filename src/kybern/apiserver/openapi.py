@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kybern.api import codec, release
-from kybern.apiserver import openapi_paths
+from kybern.apiserver import openapi_paths, openapi_structs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
@@ -30,6 +30,7 @@ _PREFIXES = {
     "meta": "io.k8s.apimachinery.pkg.apis.meta",
     "apiextensions": "io.k8s.apiextensions-apiserver.pkg.apis.apiextensions",
     "apiregistration": "io.k8s.kube-aggregator.pkg.apis.apiregistration",
+    "snapshot": "io.k8s.storage.snapshot",
 }
 _V2, _V3 = "#/definitions/", "#/components/schemas/"
 _INFO = {"title": "Kubernetes", "version": release.KUBERNETES}
@@ -55,7 +56,7 @@ def _packed_hash() -> bytes:
 
 def _schemas() -> dict[str, Tree]:
     schemas: dict[str, Tree] = json.loads(zlib.decompress(_packed()))
-    return schemas
+    return schemas | openapi_structs.schemas(schema_name)
 
 
 def schema_name(group: str, version: str, kind: str) -> str:

@@ -50,3 +50,20 @@ def test_the_hash_changes_with_what_is_served(api):
     assert fewer.v3_hash("api/v1") != api.v3_hash("api/v1")
     assert fewer.v3_hash("apis/apps/v1") == api.v3_hash("apis/apps/v1")
     assert fewer.v2_hash() != api.v2_hash()
+
+
+def test_kinds_that_upstream_serves_as_custom_resources_have_schemas(api):
+    schemas = json.loads(api.v3("apis/snapshot.storage.k8s.io/v1"))["components"]["schemas"]
+    name = "io.k8s.storage.snapshot.v1.VolumeSnapshotContent"
+    content = schemas[name + "Spec"]["properties"]
+    assert content["deletionPolicy"] == {"type": "string"}
+    reference = "#/components/schemas/io.k8s.api.core.v1.ObjectReference"
+    assert content["volumeSnapshotRef"] == {"$ref": reference}
+    status = schemas[name + "Status"]["properties"]
+    assert status["restoreSize"] == {"type": "integer", "format": "int64"}
+    assert schemas[name]["x-kubernetes-group-version-kind"][0]["kind"] == "VolumeSnapshotContent"
+    assert schemas[name + "List"]["properties"]["items"]["type"] == "array"
+    parameters = schemas["io.k8s.storage.snapshot.v1.VolumeSnapshotClass"]["properties"][
+        "parameters"
+    ]
+    assert parameters["additionalProperties"] == {"type": "string"}
