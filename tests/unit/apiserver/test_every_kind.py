@@ -70,7 +70,6 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
         "name": "v1.x.io",
         "spec": {
             "group": "x.io", "version": "v1", "groupPriorityMinimum": 1, "versionPriority": 1,
-            "service": {"name": "s", "namespace": "default"}, "insecureSkipTLSVerify": True,
         },
     },
     ("apps", "ControllerRevision"): {"revision": 1, "data": {"a": 1}},
