@@ -16,7 +16,6 @@ from kybern.api.core.volume_matching import SELECTED_NODE, class_of, size_of
 from kybern.api.storage.v1 import StorageClass
 from kybern.controllers.localpath.plan import (
     NODE,
-    PENDING,
     grown_claim,
     grown_volume,
     is_from_us,
@@ -39,6 +38,7 @@ if TYPE_CHECKING:
     from kybern.controllers.runtime.host import Context
 
 STILL_IN_USE = After(5.0)  # it grows when no pod has it: then the kubelet says so
+RESIZE = "Require file system resize of volume on node"
 UNLIMITED = "this node cannot limit the size of volume {}: it may take the whole disk"
 
 
@@ -135,10 +135,10 @@ class LocalPathController:
         wanted, name = size_of(claim), volume.metadata.name or ""
         try:
             await self._ask_node("PUT", _place(volume), name, {"bytes": wanted.value})
-        except errors.Conflict as error:
+        except errors.Conflict:
             if not is_pending(claim):
                 await self._client.update_status(pending_claim(claim, self._clock.now()))
-                self._recorder.event(claim, "Normal", PENDING, error.message)
+                self._tell(claim, "FileSystemResizeRequired", RESIZE)
             return STILL_IN_USE
         if (volume.spec.capacity or {}).get("storage") != str(wanted):
             await self._client.update(grown_volume(volume, str(wanted)))

@@ -10,8 +10,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 from urllib.parse import unquote
 
-import msgspec
-
 from kybern.api import codec, errors
 from kybern.api.core.v1 import PodList
 from kybern.kubelet.pods.names import log_directory_name
@@ -20,10 +18,9 @@ from kybern.kubelet.pods.view import State
 from kybern.kubelet.runtime.interface import RuntimeFailure
 from kybern.kubelet.runtime.messages import service as v
 from kybern.kubelet.server import exec as streaming
-from kybern.kubelet.server import ports, stats
+from kybern.kubelet.server import local_volumes, ports, stats
 from kybern.kubelet.server.log_lines import BadLogOptions, parse_options
 from kybern.kubelet.server.logs import LogReader
-from kybern.kubelet.volumes.local_images import InUse, LocalVolumeProblem
 from kybern.lib import logs
 from kybern.lib.http.messages import Response, StreamResponse
 from kybern.lib.http.server import serve
@@ -156,28 +153,8 @@ class KubeletServer:
             case ["metrics"]:
                 return Response(200, REGISTRY.expose(), METRICS)
             case ["localVolumes", name]:
-                return await self._local_volume(request, name)
+                return await local_volumes.answer(request, self._local_volumes, name)
         raise Refused(404, "404 page not found")
-
-    async def _local_volume(self, request: Request, name: str) -> AnyResponse:
-        """PUT with the size makes a volume on this node or lets it grow; DELETE removes it."""
-        try:
-            match request.method:
-                case "PUT":
-                    wanted = msgspec.json.decode(await request.body(1024), type=dict[str, int])
-                    made = await self._local_volumes.ensure(name, wanted["bytes"])
-                    tree = {"path": made.path, "enforced": made.enforced}
-                    return Response(200, codec.encode(tree))
-                case "DELETE":
-                    await self._local_volumes.remove(name)
-                    return Response(200, b"{}")
-        except (msgspec.DecodeError, KeyError) as error:
-            raise Refused(400, f'the body must be {{"bytes": SIZE}}: {error}') from None
-        except InUse as problem:
-            raise Refused(409, str(problem)) from None
-        except LocalVolumeProblem as problem:
-            raise Refused(500, str(problem)) from None
-        raise Refused(405, "Method Not Allowed")
 
     # --- logs
 
