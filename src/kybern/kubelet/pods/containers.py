@@ -33,7 +33,7 @@ from kybern.kubelet.runtime.interface import RuntimeFailure
 from kybern.kubelet.runtime.messages.container import ContainerState, Mount
 from kybern.kubelet.volumes import sub_path
 from kybern.kubelet.volumes.content import VolumeProblem
-from kybern.kubelet.volumes.plan import mount_plans
+from kybern.kubelet.volumes.plan import is_read_only, mount_plans
 from kybern.lib import logs
 
 if TYPE_CHECKING:
@@ -182,8 +182,9 @@ def _mounts(
     tools: Tools, record: PodRecord, wanted: Wanted, variables: dict[str, str], restarts: int
 ) -> list[Mount]:
     pod_dir = tools.volumes.pod_dir(record.uid)
+    fixed = {v.name for v in record.pod.spec.volumes or () if is_read_only(v)}
     mounts = []
-    for index, plan in enumerate(mount_plans(wanted.spec, record.places, variables)):
+    for index, plan in enumerate(mount_plans(wanted.spec, record.places, variables, fixed)):
         host_path = plan.host_path
         if plan.sub_path:
             place = pod_dir / "volume-subpaths" / plan.volume / wanted.name / str(index)

@@ -18,7 +18,7 @@ from typing import TYPE_CHECKING
 from kybern.api.errors import ApiError
 from kybern.client.transport import Unreachable
 from kybern.kubelet.pods import qos
-from kybern.kubelet.volumes import atomic, claims, empty_dir, host_path, mounts
+from kybern.kubelet.volumes import atomic, claims, empty_dir, host_path, mounts, nfs
 from kybern.kubelet.volumes.config_map import config_map_files
 from kybern.kubelet.volumes.content import DEFAULT_MODE, Payload, VolumeProblem
 from kybern.kubelet.volumes.downward_api import downward_files
@@ -175,10 +175,13 @@ class Volumes:
         elif plan.kind == "hostPath" and volume.hostPath is not None:
             host_path.check(volume.hostPath.path, volume.hostPath.type or "")
         elif plan.kind in ("persistentVolumeClaim", "ephemeral"):
-            place = await claims.place(self._client, pod, volume)
+            directory = self.pod_dir(pod.metadata.uid or "") / "volumes"
+            place = await claims.place(self._client, pod, volume, directory)
             if pod.metadata.uid not in self._prepared:
                 await self._local.before_use(place)
             return place
+        elif plan.kind == "nfs" and volume.nfs is not None:
+            await asyncio.to_thread(nfs.mount, volume.nfs, (), plan.path)
         else:
             raise VolumeProblem(f"volumes of kind {plan.kind} are not supported by this node")
         return plan.path

@@ -7,20 +7,24 @@ By:   volumes/act.py. Volumes of storage drivers (CSI) are not supported yet.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from kybern.api.core.v1 import PersistentVolume, PersistentVolumeClaim
 from kybern.api.errors import ApiError
-from kybern.kubelet.volumes import host_path
+from kybern.kubelet.volumes import host_path, nfs
 from kybern.kubelet.volumes.content import VolumeProblem
+from kybern.kubelet.volumes.plan import NFS
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kybern.api.core.v1 import Pod, Volume
     from kybern.client.rest import Client
 
 
-async def place(client: Client, pod: Pod, volume: Volume) -> str:
-    """Return the directory of the volume bound to a claim.
+async def place(client: Client, pod: Pod, volume: Volume, directory: Path) -> str:
+    """Return the directory of the volume bound to a claim; below `directory` if it is mounted.
 
     Raises:
         VolumeProblem: there is none, or none that is a directory of this node.
@@ -44,4 +48,8 @@ async def place(client: Client, pod: Pod, volume: Volume) -> str:
     if spec.local is not None:
         host_path.check(spec.local.path, "Directory")
         return spec.local.path
+    if spec.nfs is not None:
+        mounted = str(directory / NFS / claim.spec.volumeName)
+        await asyncio.to_thread(nfs.mount, spec.nfs, spec.mountOptions or (), mounted)
+        return mounted
     raise VolumeProblem(f'PersistentVolume "{claim.spec.volumeName}" is of no kind this node has')

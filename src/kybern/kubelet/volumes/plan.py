@@ -15,7 +15,7 @@ from kybern.kubelet.pods.expansion import expand, unknown_references
 from kybern.kubelet.runtime.messages import container as c
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
     from kybern.api.core.v1 import Pod, Volume, VolumeMount
@@ -30,6 +30,7 @@ TEXT_KINDS = {
 }
 IN_MEMORY = ("secret", "projected")  # they hold credentials, which belong on no disk
 EMPTY_DIR = "kubernetes.io~empty-dir"
+NFS = "kubernetes.io~nfs"
 PROPAGATION = {
     "HostToContainer": c.MountPropagation.HOST_TO_CONTAINER,
     "Bidirectional": c.MountPropagation.BIDIRECTIONAL,
@@ -83,6 +84,8 @@ def volume_plans(pod: Pod, pod_dir: Path) -> list[VolumePlan]:
             path = str(pod_dir / "volumes" / TEXT_KINDS[kind] / volume.name)
         elif kind == "emptyDir":
             path = str(pod_dir / "volumes" / EMPTY_DIR / volume.name)
+        elif kind == "nfs":
+            path = str(pod_dir / "volumes" / NFS / volume.name)
         elif kind == "hostPath" and volume.hostPath is not None:
             path = volume.hostPath.path
         else:
@@ -106,19 +109,44 @@ def references(volume: Volume) -> set[Reference]:
     return found
 
 
+def is_read_only(volume: Volume) -> bool:
+    """Whether nobody may write to a volume, whatever a mount of it says: what shows objects, too.
+
+    Source: GetAttributes of upstream's volume plugins.
+    """
+    claim, share = volume.persistentVolumeClaim, volume.nfs
+    return (
+        volume_kind(volume) in TEXT_KINDS
+        or (claim is not None and bool(claim.readOnly))
+        or (share is not None and bool(share.readOnly))
+    )
+
+
 def mount_plans(
-    container: AnyContainer, places: Mapping[str, str], variables: Mapping[str, str]
+    container: AnyContainer,
+    places: Mapping[str, str],
+    variables: Mapping[str, str],
+    read_only: Collection[str] = (),
 ) -> list[MountPlan]:
     """Return where a container sees which volume.
+
+    Args:
+        container: mounts them.
+        places: where each volume is on the node.
+        variables: what sub-paths may refer to.
+        read_only: the volumes nobody may write to.
 
     Raises:
         ConfigProblem: a sub-path refers to a variable there is not, or to a place outside.
     """
-    return [_mount_plan(m, places, variables) for m in container.volumeMounts or ()]
+    return [_mount_plan(m, places, variables, read_only) for m in container.volumeMounts or ()]
 
 
 def _mount_plan(
-    mount: VolumeMount, places: Mapping[str, str], variables: Mapping[str, str]
+    mount: VolumeMount,
+    places: Mapping[str, str],
+    variables: Mapping[str, str],
+    read_only: Collection[str],
 ) -> MountPlan:
     sub_path = mount.subPath or ""
     if mount.subPathExpr:
@@ -138,7 +166,7 @@ def _mount_plan(
         host_path=places[mount.name],
         sub_path=sub_path,
         container_path=path if path.startswith("/") else f"/{path}",
-        read_only=bool(mount.readOnly),
+        read_only=bool(mount.readOnly) or mount.name in read_only,
         propagation=int(PROPAGATION.get(mount.mountPropagation or "", c.MountPropagation.PRIVATE)),
     )
 

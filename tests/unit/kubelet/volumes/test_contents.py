@@ -18,7 +18,13 @@ from kybern.kubelet.volumes import atomic, empty_dir, host_path, mounts, sub_pat
 from kybern.kubelet.volumes.config_map import config_map_files
 from kybern.kubelet.volumes.content import Entry, VolumeProblem
 from kybern.kubelet.volumes.downward_api import downward_files
-from kybern.kubelet.volumes.plan import mount_plans, references, volume_kind, volume_plans
+from kybern.kubelet.volumes.plan import (
+    is_read_only,
+    mount_plans,
+    references,
+    volume_kind,
+    volume_plans,
+)
 from kybern.kubelet.volumes.projected import Found, projected_files
 from kybern.kubelet.volumes.secret import secret_files
 
@@ -201,11 +207,27 @@ def test_where_volumes_are(tmp_path: Path) -> None:
         ("c", "configMap", f"{tmp_path}/volumes/kubernetes.io~configmap/c"),
         ("h", "hostPath", "/srv"),
         ("p", "projected", f"{tmp_path}/volumes/kubernetes.io~projected/p"),
-        ("n", "nfs", ""),
+        ("n", "nfs", f"{tmp_path}/volumes/kubernetes.io~nfs/n"),
     ]
     found = [references(v) for v in the_pod.spec.volumes or ()]
     assert found == [set(), {Reference("ConfigMap", "s")}, set(), {Reference("Secret", "k")}, set()]
     assert volume_kind((the_pod.spec.volumes or [])[4]) == "nfs"
+
+
+def test_nobody_writes_to_what_shows_objects() -> None:
+    claim = {"claimName": "c"}
+    volumes: list[dict[str, Any]] = [
+        {"name": "e"},
+        {"name": "c", "configMap": {"name": "s"}},
+        {"name": "s", "secret": {"secretName": "s"}},
+        {"name": "d", "downwardAPI": {"items": []}},
+        {"name": "p", "projected": {"sources": []}},
+        {"name": "w", "persistentVolumeClaim": claim},
+        {"name": "r", "persistentVolumeClaim": {**claim, "readOnly": True}},
+        {"name": "n", "nfs": {"server": "x", "path": "/", "readOnly": True}},
+    ]
+    made = pod(volumes=volumes).spec.volumes or []
+    assert [volume.name for volume in made if is_read_only(volume)] == list("csdprn")
 
 
 def test_where_containers_see_volumes() -> None:
@@ -219,6 +241,7 @@ def test_where_containers_see_volumes() -> None:
     assert [(p.container_path, p.sub_path, p.read_only, p.propagation) for p in plans] == [
         ("/data", "", True, 0), ("/rel", "web/x", False, 0), ("/p", "", False, 2),
     ]  # fmt: skip
+    assert all(p.read_only for p in mount_plans(container, {"v": "/v"}, {"NAME": "web"}, {"v"}))
     with pytest.raises(ConfigProblem, match='missing value for "NAME" in subPathExpr'):
         mount_plans(container, {"v": "/host/v"}, {})
 
