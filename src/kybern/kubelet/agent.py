@@ -23,6 +23,7 @@ from kybern.kubelet.node import facts, registration
 from kybern.kubelet.node.lease import Heartbeat
 from kybern.kubelet.node.status import NodeReporter
 from kybern.kubelet.objects import WatchedObjects
+from kybern.kubelet.pods.allotments import Allotments
 from kybern.kubelet.pods.dns import Resolver, parse_resolv_conf
 from kybern.kubelet.pods.pulling import Puller
 from kybern.kubelet.pods.reporting import Reporter
@@ -209,6 +210,7 @@ class Kubelet:
                 self._cgroup_version,
                 systemd=config.cgroup_driver == "systemd",
             ),
+            allotments=Allotments(config.allotments_dir),
             recorder=recorder,
             service_variables=variables,
             runtime_handler=self._runtime_handler,

@@ -74,6 +74,44 @@ class Cgroups:
         self._make(path)
         self._limit(path, qos.pod_limits(pod))
 
+    def limits(self, pod: Pod) -> qos.PodLimits | None:
+        """Return the limits of the pod's cgroup as they are; None when it is not ours to write.
+
+        Raises:
+            OSError: they cannot be read.
+        """
+        place = self.path(pod.metadata.uid or "", qos.qos_class(pod)).lstrip("/")
+        if self._systemd:
+            return None
+        if self._version == 2:
+            cpu = (_read(self._mount / place / "cpu.max") or "max").split()[0]
+            memory = _read(self._mount / place / "memory.max") or "max"
+        else:
+            cpu = _read(self._mount / "cpu" / place / "cpu.cfs_quota_us") or "-1"
+            memory = _read(self._mount / "memory" / place / "memory.limit_in_bytes") or "max"
+        return qos.PodLimits(0, _finite(cpu), _finite(memory))
+
+    def write_limits(self, pod: Pod, limits: qos.PodLimits) -> None:
+        """Change the limits of the pod's cgroup.
+
+        Raises:
+            OSError: the kernel refused.
+        """
+        self._limit(self.path(pod.metadata.uid or "", qos.qos_class(pod)), limits)
+
+    def memory_usage(self, pod: Pod) -> int:
+        """Return how much memory the pod uses, in bytes; 0 when nobody counts.
+
+        Raises:
+            OSError: it cannot be read.
+        """
+        place = self.path(pod.metadata.uid or "", qos.qos_class(pod)).lstrip("/")
+        if self._version == 2:
+            found = _read(self._mount / place / "memory.current")
+        else:
+            found = _read(self._mount / "memory" / place / "memory.usage_in_bytes")
+        return int(found or 0)
+
     def remove(self, uid: str) -> None:
         """Remove a pod's cgroups, when they are empty."""
         for kind in (qos.GUARANTEED, qos.BURSTABLE, qos.BEST_EFFORT):
@@ -163,6 +201,20 @@ def _write(file: Path, value: str) -> None:
             handle.write(value)
     except FileNotFoundError:
         log.debug("no such cgroup file", file=file)
+
+
+def _read(file: Path) -> str:
+    """Return what a file of a cgroup says; "" when this kernel does not have it."""
+    try:
+        return file.read_text(encoding="ascii").strip()
+    except FileNotFoundError:
+        return ""
+
+
+def _finite(text: str) -> int:
+    """Return a limit; 0 when it is none, or larger than any memory there could be."""
+    number = int(text) if text.isdigit() else 0
+    return number if number < 1 << 62 else 0
 
 
 def _remove_tree(directory: Path) -> None:

@@ -94,6 +94,11 @@ class KubeletConfig:
         return self.data_dir / "kubelet" / "pods"
 
     @property
+    def allotments_dir(self) -> Path:
+        """What each pod was given of the node, by uid."""
+        return self.data_dir / "kubelet" / "allotments"
+
+    @property
     def local_volumes_dir(self) -> Path:
         """The volumes of the class local-path."""
         return self.data_dir / "volumes"

@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final
 import msgspec
 
 from kybern.api.core import pods
+from kybern.api.core.resizing import held
 from kybern.api.quantity import to_milli, to_value
 from kybern.scheduler.pod_terms import terms_of
-from kybern.scheduler.resizing import held
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -13,6 +13,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final, Protocol
 
 from kybern.api.core import pods as ask
+from kybern.api.core.resizing import held
 from kybern.api.core.v1 import ScopedResourceSelectorRequirement
 from kybern.api.quantity import NANO, ZERO, Quantity, parse
 from kybern.api.selectors import Requirement
@@ -179,7 +180,8 @@ class Pods:
         """Its requests and limits for as long as it may use them."""
         used = {"count/pods": ONE}
         if not _finished(obj, now):
-            used.update(_compute(ask.requests(obj.spec), ask.limits(obj.spec)))
+            spec = held(obj)
+            used.update(_compute(ask.requests(spec), ask.limits(spec)))
         return used
 
     def in_scope(self, scope: ScopedResourceSelectorRequirement, obj: Pod) -> bool:

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from kybern.api import codec
 from kybern.api.core import pods as ask
 from kybern.api.core import quotas
+from kybern.api.core.resizing import held
 from kybern.api.core.v1 import PersistentVolumeClaim, Pod, ResourceQuota, Service
 from kybern.api.scheme import SCHEME
 from kybern.client.metadata import Partial
@@ -25,6 +26,7 @@ from kybern.controllers.runtime.reconcile import DONE, After, Key, Outcome, key_
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from kybern.api.core.v1 import Container, PodSpec
     from kybern.api.scheme import Kind
     from kybern.client.informer import Informer
     from kybern.controllers.runtime.host import Context
@@ -110,6 +112,7 @@ class ResourceQuotaController:
         if resource == ("", "pods"):
             less = ask.is_terminal(new) and not ask.is_terminal(old)
             less = less or old.spec.activeDeadlineSeconds != new.spec.activeDeadlineSeconds
+            less = less or _size_changed(old, new)
         else:
             less = resource in STRUCTS and not codec.equal(old.spec, new.spec)
         if less:
@@ -119,6 +122,19 @@ class ResourceQuotaController:
         for quota in self._quotas.list(obj.metadata.namespace or ""):
             if quotas.meter(*resource).names(quota.spec.hard or {}):
                 self._loop.add(key_of(quota))
+
+
+def _size_changed(old: Pod, new: Pod) -> bool:
+    """Say whether a pod came to hold more or less while it runs."""
+    if old.status.containerStatuses is new.status.containerStatuses or not new.spec.nodeName:
+        return False
+    one, other = held(old), held(new)
+    sizes = [[(c.name, c.resources) for c in _with_init(spec)] for spec in (one, other)]
+    return sizes[0] != sizes[1]
+
+
+def _with_init(spec: PodSpec) -> Iterable[Container]:
+    return (*spec.containers, *(spec.initContainers or ()))
 
 
 def _kind(resource: Resource) -> Kind | None:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Any
 
-from kybern.kubelet.pods import containers, sandboxes, specs
+from kybern.kubelet.pods import act_resize, containers, sandboxes, specs
 from kybern.kubelet.pods.held import Held
 from kybern.kubelet.pods.specs import Role
 from kybern.kubelet.pods.tools import NORMAL, WARNING
@@ -45,6 +45,11 @@ async def carry_out(
             sandboxes.watch_objects(tools, record)
     if plan.new_sandbox:
         await sandboxes.make(tools, record, plan.attempt)
+    if plan.resize_pod:
+        await act_resize.resize(
+            tools, record, plan.resize, all_of_it=not plan.start and not plan.stop
+        )
+        progress()
     for step in plan.start:
         try:
             await containers.start(tools, record, step)

@@ -98,25 +98,36 @@ def _host_ports(pod: Pod) -> list[tuple[str, int, str]]:
 def _resources(pod: Pod, taken: list[Pod], allocatable: Mapping[str, str]) -> Outcome | None:
     limit = int(allocatable.get("pods", "0"))
     if limit and len(taken) + 1 > limit:
-        return _out_of("pods", 1, len(taken), limit)
+        return Outcome(FAILED, "OutOfpods", REFUSED + _too_little("pods", 1, len(taken), limit))
+    missing = lack(requests(pod), taken, allocatable)
+    if missing is None:
+        return None
+    return Outcome(FAILED, f"OutOf{missing[0]}", REFUSED + missing[1])
+
+
+def lack(
+    asked: Mapping[str, int], taken: Iterable[Pod], allocatable: Mapping[str, str]
+) -> tuple[str, str] | None:
+    """Return what the node has too little of and a sentence about it; None when all fits."""
     used: dict[str, int] = {}
     for other in taken:
         for name, amount in requests(other).items():
             used[name] = used.get(name, 0) + amount
-    for name, amount in requests(pod).items():
+    for name, amount in asked.items():
         capacity = quantity.to_milli(allocatable.get(name, "0"))
         if amount and used.get(name, 0) + amount > capacity:
             unit = 1 if name == "cpu" else 1000
-            return _out_of(name, amount // unit, used.get(name, 0) // unit, capacity // unit)
+            return name, _too_little(
+                name, amount // unit, used.get(name, 0) // unit, capacity // unit
+            )
     return None
 
 
-def _out_of(resource: str, requested: int, used: int, capacity: int) -> Outcome:
-    message = (
-        f"{REFUSED}Node didn't have enough resource: {resource}, requested: {requested}, "
-        f"used: {used}, capacity: {capacity}"
+def _too_little(resource: str, requested: int, used: int, capacity: int) -> str:
+    return (
+        f"Node didn't have enough resource: {resource}, requested: {requested}, used: {used}, "
+        f"capacity: {capacity}"
     )
-    return Outcome(FAILED, f"OutOf{resource}", message)
 
 
 def _request(name: str) -> Callable[[specs.AnyContainer], int]:

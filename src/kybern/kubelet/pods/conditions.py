@@ -7,6 +7,7 @@ By:   status.py. Pure.
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from kybern.api import codec
@@ -19,11 +20,31 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from kybern.api.core.v1 import Pod, PodStatus
+    from kybern.kubelet.pods.allotment import Pending
 
 READY_TO_START = "PodReadyToStartContainers"
 INITIALIZED, READY, CONTAINERS_READY = "Initialized", "Ready", "ContainersReady"
 SCHEDULED = "PodScheduled"
-OURS = (READY_TO_START, INITIALIZED, READY, CONTAINERS_READY, SCHEDULED)
+RESIZE_PENDING, RESIZE_IN_PROGRESS = "PodResizePending", "PodResizeInProgress"
+PASSING = (RESIZE_PENDING, RESIZE_IN_PROGRESS)  # conditions of ours which go away
+OURS = (READY_TO_START, INITIALIZED, READY, CONTAINERS_READY, SCHEDULED, *PASSING)
+
+
+@dataclass(frozen=True, slots=True)
+class Resize:
+    """How far a pod has got with changing its size.
+
+    Attributes:
+        pending: why it does not get what it asks for.
+        in_progress: it was given another size, which is not in force yet.
+        error: why not.
+        generation: of the pod, when it was given the size.
+    """
+
+    pending: Pending | None = None
+    in_progress: bool = False
+    error: str = ""
+    generation: int = 0
 
 
 def pod_conditions(
@@ -48,6 +69,37 @@ def pod_conditions(
         unchanged = old is not None and old.status == condition.status
         condition.lastTransitionTime = old.lastTransitionTime if unchanged and old else rfc3339(now)
     return fresh + [c for kind, c in theirs.items() if kind not in OURS]
+
+
+def of_resize(resize: Resize, last: PodStatus, now: float) -> list[PodCondition]:
+    """Return the conditions of a pod whose size is being changed; none when it is not."""
+    fresh = []
+    if (pending := resize.pending) is not None:
+        fresh.append(
+            PodCondition(
+                type=RESIZE_PENDING,
+                status="True",
+                reason=pending.reason,
+                message=pending.message,
+                observedGeneration=pending.generation or None,
+            )
+        )
+    if resize.in_progress:
+        fresh.append(
+            PodCondition(
+                type=RESIZE_IN_PROGRESS,
+                status="True",
+                reason="Error" if resize.error else None,
+                message=resize.error or None,
+                observedGeneration=resize.generation or None,
+            )
+        )
+    before = {c.type: c for c in last.conditions or ()}
+    for condition in fresh:
+        old = before.get(condition.type)
+        same = old is not None and old.reason == condition.reason
+        condition.lastTransitionTime = old.lastTransitionTime if same and old else rfc3339(now)
+    return fresh
 
 
 def _copy(condition: PodCondition | None) -> PodCondition | None:

@@ -242,6 +242,8 @@ async def _start(tools: Tools, record: PodRecord, wanted: Wanted, container_id: 
     except RuntimeFailure as failure:
         await refresh(tools, record, container_id)
         raise Held("RunContainerError", failure.message, tools.clock.now()) from None
+    # From here on it runs with what it was given.
+    record.allotment.running.pop(wanted.name, None)
     await refresh(tools, record, container_id)
 
 

@@ -14,6 +14,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
 from kybern.kubelet.pods import specs
+from kybern.kubelet.pods.allotment import Allotment, needs_restart
 from kybern.kubelet.pods.names import described
 from kybern.kubelet.pods.restarts import Waited, remaining, spoken
 from kybern.kubelet.pods.specs import NEVER, Role, Wanted
@@ -22,7 +23,7 @@ from kybern.kubelet.pods.view import ContainerView, PodView, State
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from kybern.api.core.v1 import Pod
+    from kybern.api.core.v1 import Pod, ResourceRequirements
 
 CRASH_LOOP = "CrashLoopBackOff"
 
@@ -60,6 +61,15 @@ class Start:
 
 
 @dataclass(frozen=True, slots=True)
+class Resize:
+    """Give a running container another size; `before` is what it runs with."""
+
+    id: str
+    wanted: Wanted
+    before: ResourceRequirements
+
+
+@dataclass(frozen=True, slots=True)
 class Waiting:
     """A container which is not started yet, and why."""
 
@@ -80,6 +90,8 @@ class Plan:
         attempt: how many sandboxes there were before.
         stop: containers to end.
         remove: ended containers nobody needs any more.
+        resize: containers to give another size while they run.
+        resize_pod: what the pod was given is to be put in force, once the containers are stopped.
         start: containers to start, one after the other.
         waiting: containers which would start, were it not too soon.
         look_again: when to plan again though nothing happens; 0 for never.
@@ -91,6 +103,8 @@ class Plan:
     attempt: int = 0
     stop: tuple[Stop, ...] = ()
     remove: tuple[str, ...] = ()
+    resize: tuple[Resize, ...] = ()
+    resize_pod: bool = False
     start: tuple[Start, ...] = ()
     waiting: tuple[Waiting, ...] = ()
     look_again: float = 0.0
@@ -108,6 +122,7 @@ class Situation:
         held: containers which could not be started a moment ago, until it is worth another try.
         replacing: containers ended to be started again whatever the restart policy says.
         now: the time.
+        allotment: what the pod was given, and what of that is not in force yet.
     """
 
     pod: Pod
@@ -117,6 +132,7 @@ class Situation:
     held: Mapping[str, Waiting] = field(default_factory=dict)
     replacing: frozenset[str] = frozenset()
     now: float = 0.0
+    allotment: Allotment = field(default_factory=Allotment)
 
     def restarts(self, wanted: Wanted, last: ContainerView) -> bool:
         """Say whether a container which ended is started again."""
@@ -234,6 +250,7 @@ class _Steps:
         self.now = now
         self.stop: list[Stop] = []
         self.remove: list[str] = []
+        self.resize: list[Resize] = []
         self.start: list[Start] = []
         self.waiting: list[Waiting] = []
 
@@ -277,6 +294,8 @@ class _Steps:
         return Plan(
             stop=tuple(self.stop),
             remove=tuple(self.remove),
+            resize=tuple(self.resize),
+            resize_pod=self.now.allotment.unfinished,
             start=tuple(self.start),
             waiting=tuple(self.waiting),
             look_again=_soonest(self.waiting),
@@ -328,10 +347,21 @@ class _Steps:
             probe = self.now.verdicts.dead[name]
             why = f"Container {name} failed {probe} probe"
         else:
+            self._check_size(wanted, running)
             return
         if not probe or wanted.role is Role.SIDECAR or self.now.pod.spec.restartPolicy != NEVER:
             why += ", will be restarted"
         self.stop.append(Stop(running.id, name, why, probe))
+
+    def _check_size(self, wanted: Wanted, running: ContainerView) -> None:
+        before = self.now.allotment.running.get(wanted.name)
+        if before is None:
+            return
+        if needs_restart(wanted.spec, before):
+            why = f"Container {wanted.name} resize requires restart"
+            self.stop.append(Stop(running.id, wanted.name, why))
+        else:
+            self.resize.append(Resize(running.id, wanted, before))
 
     def _start(self, wanted: Wanted) -> None:
         held = self.now.held.get(wanted.name)

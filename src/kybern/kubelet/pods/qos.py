@@ -131,6 +131,24 @@ def pod_limits(pod: Pod) -> PodLimits:
     return PodLimits(shares(cpu), quota(limit_cpu), limit_memory)
 
 
+def larger(one: PodLimits, other: PodLimits) -> PodLimits:
+    """Return limits under which both fit; the shares are the second's."""
+    return PodLimits(
+        other.cpu_shares,
+        _wider(one.cpu_quota, other.cpu_quota),
+        _wider(one.memory, other.memory),
+    )
+
+
+def _wider(one: int, other: int) -> int:
+    return max(one, other) if one and other else 0
+
+
+def amount(limits: Mapping[str, str], name: str) -> int:
+    """Return thousandths of a CPU, or bytes; 0 when nothing is said."""
+    return _milli(limits, name) if name == "cpu" else _bytes(limits, name)
+
+
 def _sums(pod: Pod) -> tuple[int, int, int]:
     """Return CPU request, CPU limit and memory limit; a limit is 0 when any container has none."""
     cpu = _peak(pod, milli_cpu_request)

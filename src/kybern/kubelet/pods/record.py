@@ -10,10 +10,13 @@ from __future__ import annotations
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
+from kybern.kubelet.pods import allotment as sizing
+from kybern.kubelet.pods.allotment import Allotment
 from kybern.kubelet.pods.plan import Waiting
 
 if TYPE_CHECKING:
     from kybern.api.core.v1 import Pod
+    from kybern.kubelet.pods.allotment import Pending
     from kybern.kubelet.pods.held import Held
     from kybern.kubelet.pods.restarts import Waited
     from kybern.kubelet.pods.view import PodView
@@ -25,7 +28,7 @@ class PodRecord:
     """One pod.
 
     Attributes:
-        pod: as the API server last had it; borrowed.
+        pod: as the API server last had it, with the size it was given; borrowed.
         view: what the runtime has of it.
         waits: how long containers wait before they start again.
         held: containers which could not be started, and until when it is not tried again.
@@ -35,6 +38,10 @@ class PodRecord:
         sandbox_config: the configuration its sandbox was made with.
         troubles: failures in a row to make volumes or the sandbox.
         stopping: containers whose end has been announced.
+        desired: as the API server last had it; borrowed.
+        allotment: what it has been given of the node.
+        pending: why it does not get what it asks for.
+        resize_error: why what it was given is not in force.
     """
 
     pod: Pod
@@ -47,6 +54,34 @@ class PodRecord:
     sandbox_config: PodSandboxConfig | None = None
     troubles: int = 0
     stopping: set[str] = field(default_factory=set)
+    desired: Pod = field(init=False)
+    allotment: Allotment = field(default_factory=Allotment)
+    pending: Pending | None = None
+    resize_error: str = ""
+
+    def __post_init__(self) -> None:
+        """Begin with what the API server says."""
+        self.take(self.pod)
+
+    def take(self, pod: Pod) -> None:
+        """Take the pod as the API server has it now."""
+        self.desired = pod
+        self.pod = sizing.with_sizes(pod, self.allotment.given)
+
+    def allot(self, allotment: Allotment) -> None:
+        """Take what the pod is given."""
+        self.allotment = allotment
+        self.take(self.desired)
+
+    @property
+    def asks_for_another_size(self) -> bool:
+        """It asks for something else than it was given."""
+        return sizing.asks_for_more_or_less(self.desired, self.allotment)
+
+    @property
+    def held_pod(self) -> Pod:
+        """The pod with all it holds of the node while its size changes."""
+        return sizing.holding(self.pod, self.allotment)
 
     @property
     def uid(self) -> str:

@@ -17,6 +17,7 @@ from kybern.api import codec
 from kybern.api.core.v1 import Pod, PodStatus
 from kybern.api.errors import ApiError, Conflict, NotFound
 from kybern.client.transport import Unreachable
+from kybern.kubelet.pods.conditions import PASSING
 from kybern.lib import logs
 from kybern.lib.backoff import Backoff
 
@@ -190,7 +191,9 @@ def _changed_conditions(old: PodStatus, new: PodStatus) -> list[dict[str, Any]]:
             for name in ("reason", "message"):
                 tree.setdefault(name, None)  # conditions are merged: what is gone has to be said
             changed.append(tree)
-    return changed
+    kept = {c.type for c in new.conditions or ()}
+    gone = [kind for kind in PASSING if kind in before and kind not in kept]
+    return changed + [{"type": kind, "$patch": "delete"} for kind in gone]
 
 
 def _tree(value: Any) -> Any:

@@ -15,8 +15,10 @@ from typing import TYPE_CHECKING
 from kybern.api.core.v1 import Pod
 from kybern.api.meta.v1 import ObjectMeta
 from kybern.kubelet.pods.admission import admit
+from kybern.kubelet.pods.allotment import Allotment, can_be_resized, sizes
 from kybern.kubelet.pods.lifecycle import Phase
 from kybern.kubelet.pods.names import uid_of_log_directory
+from kybern.kubelet.pods.resizing import Resizes
 from kybern.kubelet.pods.status import TERMINAL
 from kybern.kubelet.pods.survey import survey
 from kybern.kubelet.pods.tools import WARNING
@@ -54,6 +56,7 @@ class Roster:
         self._node_labels = node_labels
         self._workers: dict[str, PodWorker] = {}
         self._adopted: dict[str, PodView] = {}
+        self._resizes = Resizes(tools, self._beside)
 
     # --- pods, from the API server
 
@@ -73,10 +76,16 @@ class Roster:
             self._reporter,
             pod,
             view or PodView(uid, pod.metadata.name or "", pod.metadata.namespace or ""),
+            self._resizes.decide,
         )
-        if view is None:
-            self._check_admission(worker)
+        allotment = self._tools.allotments.load(uid)
+        if allotment is not None:
+            worker.record.allot(allotment)
+        if (view is not None or self._takes(worker)) and allotment is None:
+            self._allot(worker)
         self._start(uid, worker)
+        if worker.record.asks_for_another_size:
+            self._resizes.ask(worker)
 
     def updated(self, before: Pod, pod: Pod) -> None:
         """Take a pod as it is now."""
@@ -89,6 +98,8 @@ class Roster:
             self.added(pod)
             return
         worker.update(pod)
+        if worker.record.pending is not None or worker.record.asks_for_another_size:
+            self._resizes.ask(worker)
         if worker.phase is Phase.FORGOTTEN and pod.metadata.deletionTimestamp:
             name = f"delete {pod.metadata.namespace}/{pod.metadata.name}"
             self._tasks.spawn(self._reporter.delete(pod), name=name)
@@ -112,6 +123,8 @@ class Roster:
             worker.removed()
             self._start(uid, worker)
         self._adopted = {}
+        self._tools.allotments.keep_only(self._workers)
+        self._resizes.begin()
         for uid in self._tools.volumes.left_behind():
             if uid not in self._workers:
                 self._tasks.spawn(self._tools.volumes.tear_down(uid), name=f"tear down {uid}")
@@ -174,15 +187,36 @@ class Roster:
 
     # --- lives
 
-    def _check_admission(self, worker: PodWorker) -> None:
+    def _takes(self, worker: PodWorker) -> bool:
+        """Say whether the node takes a pod which is new to it; one it does not take is rejected."""
         pod = worker.record.pod
         if pod.status.phase in TERMINAL or pod.metadata.deletionTimestamp:
-            return
-        others = [w.record.pod for w in self._workers.values() if w.holds_resources]
-        refused = admit(pod, others, self._tools.node.allocatable, self._node_labels())
+            return False
+        allocatable, labels = self._tools.node.allocatable, self._node_labels()
+        refused = admit(pod, self._beside(worker), allocatable, labels)
         if refused is not None:
             self._tools.tell(pod, WARNING, refused.reason, refused.message)
             worker.reject(refused)
+        return refused is None
+
+    def _beside(self, worker: PodWorker) -> list[Pod]:
+        """Return the other pods which hold something of the node, with all they hold."""
+        return [
+            w.record.held_pod
+            for w in self._workers.values()
+            if w is not worker and w.holds_resources and w.record.pod.status.phase not in TERMINAL
+        ]
+
+    def _allot(self, worker: PodWorker) -> None:
+        """Give a pod what it asks for."""
+        pod = worker.record.desired
+        if can_be_resized(pod):
+            allotment = Allotment(sizes(pod), generation=pod.metadata.generation or 0)
+            worker.record.allot(allotment)
+            try:
+                self._tools.allotments.save(worker.record.uid, allotment)
+            except OSError as error:  # it runs all the same; a later kubelet takes its spec for it
+                log.warning("not noted what a pod was given", uid=worker.record.uid, why=str(error))
 
     def _start(self, uid: str, worker: PodWorker) -> None:
         self._workers[uid] = worker
@@ -191,6 +225,7 @@ class Roster:
 
     async def _live(self, uid: str, worker: PodWorker) -> None:
         await worker.run()
+        self._resizes.decide()
         if worker.removed_from_api:
             await self._purge(uid, worker)
         elif worker.record.pod.metadata.deletionTimestamp:
@@ -211,3 +246,4 @@ class Roster:
                 break
         self._workers.pop(uid, None)
         self._reporter.forget(uid)
+        self._tools.allotments.forget(uid)

@@ -32,7 +32,7 @@ from kybern.lib.clock import rfc3339
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-    from kybern.api.core.v1 import Pod
+    from kybern.api.core.v1 import Pod, ResourceRequirements
     from kybern.kubelet.pods.plan import Waiting
     from kybern.kubelet.pods.specs import Wanted
     from kybern.kubelet.pods.view import ContainerView, PodView
@@ -71,6 +71,8 @@ class Look:
         outcome: a decision of the node about it.
         runtime_name: prefix of container ids, such as `containerd`.
         start_time: when the kubelet first saw the pod.
+        running: the size of running containers, where it is not the one they were given.
+        resize: how far the pod has got with changing its size.
     """
 
     pod: Pod
@@ -86,6 +88,8 @@ class Look:
     outcome: Outcome | None = None
     runtime_name: str = "containerd"
     start_time: float = 0.0
+    running: Mapping[str, ResourceRequirements] = field(default_factory=dict)
+    resize: conditions.Resize = field(default_factory=conditions.Resize)
 
 
 def pod_status(look: Look) -> PodStatus:
@@ -129,6 +133,8 @@ def pod_status(look: Look) -> PodStatus:
     status.conditions = conditions.pod_conditions(
         pod, before, status, sandbox_ready=usable and not look.ended, now=look.now
     )
+    if not look.terminating:
+        status.conditions += conditions.of_resize(look.resize, before, look.now)
     return status
 
 
@@ -195,7 +201,7 @@ def _container_status(look: Look, wanted: Wanted, before: PodStatus) -> Containe
     else:
         _with_container(look, wanted, status, current, old)
     _add_readiness(look, wanted, status)
-    _add_details(wanted, status, current)
+    _add_details(look, wanted, status, current)
     return status
 
 
@@ -290,7 +296,9 @@ def _add_readiness(look: Look, wanted: Wanted, status: ContainerStatus) -> None:
         status.ready = bool(status.started) and wanted.name in look.ready
 
 
-def _add_details(wanted: Wanted, status: ContainerStatus, current: ContainerView | None) -> None:
+def _add_details(
+    look: Look, wanted: Wanted, status: ContainerStatus, current: ContainerView | None
+) -> None:
     status.volumeMounts = [
         VolumeMountStatus(
             name=mount.name,
@@ -302,7 +310,8 @@ def _add_details(wanted: Wanted, status: ContainerStatus, current: ContainerView
     ] or None
     resources = wanted.spec.resources
     if current is not None and resources is not None and (resources.requests or resources.limits):
-        status.resources = resources
+        running = look.running.get(wanted.name) if _is_running(status) else None
+        status.resources = running or resources
         status.allocatedResources = resources.requests
     if current is not None and current.uid is not None:
         status.user = ContainerUser(

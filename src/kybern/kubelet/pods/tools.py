@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kybern.kubelet.cgroups import Cgroups
     from kybern.kubelet.config import KubeletConfig
     from kybern.kubelet.objects import WatchedObjects
+    from kybern.kubelet.pods.allotments import Allotments
     from kybern.kubelet.pods.dns import Resolver
     from kybern.kubelet.pods.pulling import Puller
     from kybern.kubelet.pods.specs import Wanted
@@ -81,6 +82,7 @@ class Tools:
     volumes: Volumes
     objects: WatchedObjects
     cgroups: Cgroups
+    allotments: Allotments
     recorder: Recorder
     service_variables: Callable[[Pod], dict[str, str]]
     runtime_handler: Callable[[str], Awaitable[str]]

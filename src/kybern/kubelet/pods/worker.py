@@ -15,7 +15,7 @@ import contextlib
 import shutil
 from typing import TYPE_CHECKING
 
-from kybern.kubelet.pods import act, containers, sandboxes, specs
+from kybern.kubelet.pods import act, conditions, containers, sandboxes, specs
 from kybern.kubelet.pods.lifecycle import Event, Phase, next_phase
 from kybern.kubelet.pods.names import log_directory_name
 from kybern.kubelet.pods.plan import Situation, Verdicts, plan
@@ -36,6 +36,7 @@ if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Iterator
 
     from kybern.api.core.v1 import Pod, PodStatus
+    from kybern.kubelet.pods.allotment import Allotment, Pending
     from kybern.kubelet.pods.reporting import Reporter
     from kybern.kubelet.pods.specs import Wanted
     from kybern.kubelet.pods.tools import Tools
@@ -44,6 +45,7 @@ if TYPE_CHECKING:
 
 log = logs.get("kubelet.pods")
 TROUBLE = Backoff(initial=0.5, factor=2.0, cap=60.0)
+RESIZE_AGAIN = 10.0
 LATE = Outcome(
     FAILED,
     "DeadlineExceeded",
@@ -54,13 +56,21 @@ LATE = Outcome(
 class PodWorker:
     """Runs one pod. Everything but `run` and `purge` returns at once."""
 
-    def __init__(self, tools: Tools, reporter: Reporter, pod: Pod, view: PodView) -> None:
-        """Take a pod, and what the runtime already has of it."""
+    def __init__(
+        self,
+        tools: Tools,
+        reporter: Reporter,
+        pod: Pod,
+        view: PodView,
+        freed: Callable[[], None] = lambda: None,
+    ) -> None:
+        """Take a pod, what the runtime already has of it, and whom to tell when it gives room."""
         self.record = PodRecord(pod, view)
         self.phase = Phase.STARTING
         self.status: PodStatus | None = None
         self._tools = tools
         self._reporter = reporter
+        self._freed = freed
         self._outcome: Outcome | None = None
         self._gone = False
         self._was_refused = False
@@ -82,7 +92,8 @@ class PodWorker:
 
     def update(self, pod: Pod) -> None:
         """Take the pod as the API server has it now."""
-        before, self.record.pod = self.record.pod, pod
+        before = self.record.desired
+        self.record.take(pod)
         self._reporter.seen(pod, self.status)
         if pod.metadata.deletionTimestamp or pod.status.phase in TERMINAL:
             self.tell_to_stop()
@@ -94,7 +105,7 @@ class PodWorker:
     def removed(self, pod: Pod | None = None) -> None:
         """Take note that the API server has the pod no more."""
         if pod is not None:
-            self.record.pod = pod
+            self.record.take(pod)
         self._gone = True
         self.tell_to_stop()
 
@@ -122,6 +133,19 @@ class PodWorker:
         for held in [h for h in self.record.held.values() if "Config" in h.reason]:
             del self.record.held[held.name]
         self.wake()
+
+    def resized(self, allotment: Allotment) -> None:
+        """Take the size the pod asked for, and put it in force soon."""
+        self.record.allot(allotment)
+        self.record.pending, self.record.resize_error = None, ""
+        self.record.refresh_at = 0.0
+        self.wake()
+
+    def resize_pending(self, pending: Pending | None) -> None:
+        """Take note of why the pod does not get what it asks for; None when it asks for nothing."""
+        if pending != self.record.pending:
+            self.record.pending = pending
+            self.wake()
 
     def tell_to_stop(self) -> None:
         """Let the pod end; a second time, with the grace it has been given meanwhile."""
@@ -255,6 +279,8 @@ class PodWorker:
         self._report()
         if steps.start or steps.stop or steps.drop_sandbox:
             self.wake()  # what follows from it may be to be done at once
+        if steps.resize_pod and not record.allotment.unfinished:
+            self._freed()
 
     async def _stop(self) -> None:
         record = self.record
@@ -304,6 +330,7 @@ class PodWorker:
             held=record.held,
             replacing=frozenset(record.replacing),
             now=self._tools.clock.now(),
+            allotment=record.allotment,
         )
 
     def _is_late(self) -> bool:
@@ -319,6 +346,8 @@ class PodWorker:
 
     def _next_look(self, planned: float) -> float:
         moments = [planned, self._deadline() or 0.0]
+        if self.record.resize_error:
+            moments.append(self._tools.clock.now() + RESIZE_AGAIN)
         if self.record.refresh_at != NEVER:
             moments.append(self.record.refresh_at)
         return min((m for m in moments if m > 0), default=0.0)
@@ -357,12 +386,23 @@ class PodWorker:
                 outcome=self._outcome,
                 runtime_name=tools.runtime_name,
                 start_time=self._began,
+                running=record.allotment.running,
+                resize=self._resize_state(),
             )
         )
         if not self._gone:
             self._reporter.report(record.pod, self.status)
         for changed in self._watchers:
             changed()
+
+    def _resize_state(self) -> conditions.Resize:
+        record = self.record
+        return conditions.Resize(
+            record.pending,
+            in_progress=record.allotment.unfinished,
+            error=record.resize_error,
+            generation=record.allotment.generation,
+        )
 
     def _unhealthy(self, wanted: Wanted, kind: ProbeKind, answer: Answer) -> None:
         name = kind.value.capitalize()

@@ -380,8 +380,9 @@ def validate_resize(new: Pod, old: Pod) -> list[Problem]:
         told = "Pod QOS Class may not change as a result of resizing"
         out.append(invalid(SPEC, new.status.qosClass or "", told))
     for field in ("initContainers", "containers"):
-        if not _check_same_containers(new, old, field, out):
-            return out
+        _check_same_names(new, old, field, out)
+    if out:
+        return out
     spec = codec.clone(new.spec)
     for field in ("initContainers", "containers"):
         pairs = zip(getattr(spec, field) or (), getattr(old.spec, field) or (), strict=True)
@@ -390,6 +391,18 @@ def validate_resize(new: Pod, old: Pod) -> list[Problem]:
     if not out and not same(spec, old.spec):
         out.append(forbidden(SPEC, "only cpu and memory resources are mutable"))
     return out
+
+
+def _check_same_names(new: Pod, old: Pod, field: str, out: list[Problem]) -> None:
+    containers: list[Container] = getattr(new.spec, field) or []
+    before: list[Container] = getattr(old.spec, field) or []
+    if len(containers) != len(before):
+        out.append(forbidden(SPEC / field, f"{field} may not be added or removed on resize"))
+        return
+    for index, (one, other) in enumerate(zip(containers, before, strict=True)):
+        if one.name != other.name:
+            told = f"{field} may not be renamed or reordered on resize"
+            out.append(forbidden((SPEC / field)[index] / "name", told))
 
 
 def _check_container_resize(

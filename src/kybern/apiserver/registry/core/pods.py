@@ -112,15 +112,19 @@ class ResizeStrategy(Strategy):
     """Other resources for a running pod's containers."""
 
     def prepare_for_update(self, ctx: RequestContext, obj: Any, old: Any) -> None:
-        """Take only the containers' resources from the new object."""
+        """Take only the containers' resources and how they are resized from the new object.
+
+        Other containers than there were are left for validation to refuse.
+        """
         del ctx
-        wanted = {
-            c.name: c.resources for c in [*obj.spec.containers, *(obj.spec.initContainers or ())]
-        }
+        if _container_names(obj) != _container_names(old):
+            return
+        wanted = obj.spec
         obj.spec = codec.clone(old.spec)
-        for container in [*obj.spec.containers, *(obj.spec.initContainers or ())]:
-            if container.name in wanted:
-                container.resources = wanted[container.name]
+        for field in ("containers", "initContainers"):
+            now, new = getattr(obj.spec, field) or (), getattr(wanted, field) or ()
+            for container, size in zip(now, new, strict=True):
+                container.resources, container.resizePolicy = size.resources, size.resizePolicy
         obj.status = old.status
         _restore_metadata(obj, old)
         self.count_generation(obj, old)
@@ -131,6 +135,11 @@ class ResizeStrategy(Strategy):
 
         del ctx
         return validate_resize(obj, old)
+
+
+def _container_names(pod: Any) -> list[list[str]]:
+    groups = (pod.spec.containers, pod.spec.initContainers or ())
+    return [[container.name for container in group] for group in groups]
 
 
 def _restore_metadata(obj: Any, old: Any) -> None:

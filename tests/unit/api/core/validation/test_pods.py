@@ -362,6 +362,14 @@ def test_a_resize_changes_cpu_and_memory_and_nothing_else():
         )
     )
     assert problem.endswith("Pod QOS Class may not change as a result of resizing")
+    renamed = container(name="other", resources={"requests": {"cpu": "1"}})
+    assert texts(check(*changed(asks("1"), renamed))) == [
+        "spec.containers[0].name: Forbidden: containers may not be renamed or reordered on resize"
+    ]
+    more = pod(containers=[*asks("1")["spec"]["containers"], *renamed["spec"]["containers"]])
+    assert texts(check(*changed(asks("1"), more))) == [
+        "spec.containers: Forbidden: containers may not be added or removed on resize"
+    ]
 
 
 def test_a_binding_names_a_node():
