@@ -81,17 +81,20 @@ def given(words):
 
 
 @contextlib.contextmanager
-def up(*flags, image=False):
-    """Run `kybern up` in a new directory; `took` is how long the command ran."""
+def up(*flags, image=False, settings=None):
+    """Run `kybern up` in a new directory; `took` is how long the command ran.
+
+    `settings` are those for which there is no flag.
+    """
     directory = Path(tempfile.mkdtemp(prefix="kyb-", dir="/tmp"))
     port = free_port()
     target = Target(f"https://127.0.0.1:{port}", TOKEN, directory)
     where = ["--data-dir", str(directory)]
+    if settings:
+        known = json.dumps({"data_dir": str(directory), **settings})
+        (directory / "cluster.json").write_text(known)
     try:
         target.took = start_up(target, *flags)
-        state = json.loads((directory / "run/state.json").read_text())
-        target.pids = {child["name"]: child["pid"] for child in state["children"]}
-        target.pids["supervisor"] = state["pid"]
         if image:
             archive = directory / "busybox.tar"
             tool = [sys.executable, str(ROOT / "tools/busybox_image.py"), str(archive), IMAGE]
@@ -120,6 +123,9 @@ def start_up(target, *flags):
     if done.returncode:
         logs = [path.read_text()[-2000:] for path in (target.directory / "logs").glob("*.log")]
         raise SystemExit("\n".join([f"kybern up failed: {done.stderr}", *logs]))
+    state = json.loads((target.directory / "run/state.json").read_text())
+    target.pids = {child["name"]: child["pid"] for child in state["children"]}
+    target.pids["supervisor"] = state["pid"]
     return took
 
 
@@ -205,6 +211,13 @@ async def session(target, connections):
         yield Sender(connection, target.server, connections)
 
 
+def for_ever():
+    """Return the timeout of what is meant to last, such as a watch."""
+    import aiohttp
+
+    return aiohttp.ClientTimeout(total=None)
+
+
 def answers(target, path):
     try:
         return target.request("GET", path)[0] == 200
@@ -236,6 +249,11 @@ def cpu_seconds(pid):
     """Return the CPU time of a process and of those of its children that have ended."""
     after_name = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()
     return sum(int(ticks) for ticks in after_name[11:15]) / os.sysconf("SC_CLK_TCK")
+
+
+def cost(target):
+    """Return the CPU seconds that the processes behind an API server have used, if we know them."""
+    return sum(map(cpu_seconds, target.pids.values()))
 
 
 def children(pid):

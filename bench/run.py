@@ -24,10 +24,12 @@ from pathlib import Path
 
 import api_load
 import calibrate
+import cleanup
 import clusters
 import handover
 import idle
 import many_clients
+import many_pods
 import pod_start
 import scheduling
 import store_life
@@ -76,6 +78,14 @@ ROWS = {
     ),
     "pods of one set": Row("one ReplicaSet of 10,000 pods: all created", "-", "8 s"),
     "deployments": Row("1,000 Deployments of one replica, fake nodes: all ready", "-", "10 s"),
+    "namespace": Row("namespace with 10,000 objects: deleted", "-", "10 s"),
+    "orphans": Row("10,000 orphans of one owner: collected", "-", "10 s"),
+    "at rest": Row("idle control plane, 10,000 running pods, over 30 s", "-", "0.5 % of a core"),
+    "at start": Row(
+        "cold start with 150,000 pods of 1,500 Deployments: all seen, nothing left to do",
+        "-",
+        "30 s",
+    ),
     "one": Row("pod start, image present, one at a time, p50", "0.62 s", "0.3 s"),
     "burst": Row("30 pods at once, all Ready", "8.8 s", "5 s"),
     "stopped": Row("no scheduler after the leader of three was stopped", "-", "2 s"),
@@ -113,6 +123,7 @@ def main():
         measure_many_clients,
         measure_node,
         measure_control_plane,
+        measure_many_pods,
         measure_store_life,
         measure_handover,
     ):
@@ -157,12 +168,24 @@ def measure_control_plane(seconds, notes, *, quick):
         created, ready = workloads.measure(target, *((1000, 100) if quick else ()))
         ROWS["pods of one set"].ours = f"{created:.1f} s"
         ROWS["deployments"].ours = f"{ready:.1f} s"
+    with clusters.up("--control-plane-only") as target:
+        gone, collected = cleanup.measure(target, 1000 if quick else 10_000)
+        ROWS["namespace"].ours, ROWS["orphans"].ours = f"{gone:.1f} s", f"{collected:.1f} s"
     if shutil.which("wrk"):
         with clusters.up("--control-plane-only") as target:
             figures = api_load.measure(target, seconds, 1 if quick else 3, long_list=False)
             say("\n".join(api_load.report(figures)))
         ROWS["pod with all"].ours = rate(figures["pod"])
         ROWS["get with all"].ours = rate(figures["get"])
+
+
+def measure_many_pods(_seconds, _notes, *, quick):
+    """Measure a control plane with very many pods, at rest and when it starts."""
+    percent, resident = many_pods.at_rest(*((1000, 3.0) if quick else ()))
+    ROWS["at rest"].ours = f"{percent:.1f} % ({resident:,.0f} MB)"
+    ROWS["at start"].ours = str(many_pods.at_start(10_000 if quick else 150_000))
+    for key in ("at rest", "at start"):
+        say(f"{ROWS[key].what}: {ROWS[key].ours}")
 
 
 def measure_handover(_seconds, notes, *, quick):
