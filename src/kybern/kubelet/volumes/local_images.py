@@ -20,6 +20,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from typing import TYPE_CHECKING, NamedTuple
 
 from kybern.kubelet.volumes import mounts
@@ -35,6 +36,7 @@ SMALLEST = 1 << 20  # bytes; mkfs.ext4 makes nothing smaller
 WITH_JOURNAL = 16 << 20
 IMAGE, DATA = ".img", "data"
 PATIENCE = 60.0  # seconds for a program
+RELEASES, RELEASE = 20, 0.05  # looks, and the seconds between them
 
 
 class LocalVolumeProblem(Exception):
@@ -182,13 +184,28 @@ def _grow_unmounted(image: Path, directory: Path, size: int) -> None:
     except OSError:
         raise InUse(directory.name) from None
     try:
-        if _run("losetup", "-j", str(image)).strip():  # it is still mounted, in a container
-            raise InUse(directory.name)
+        _wait_released(image)
         _run("e2fsck", "-f", "-p", str(image))
         os.truncate(image, size)
         _run("resize2fs", str(image))
     finally:
         _mount(image, directory)
+
+
+def _wait_released(image: Path) -> None:
+    """Wait until no mount holds an image.
+
+    A container that is just being made has copies of all mounts, and drops them a moment later;
+    one that uses the volume keeps its own.
+
+    Raises:
+        InUse: it is one of the latter.
+    """
+    for _ in range(RELEASES):
+        if not _run("losetup", "-j", str(image)).strip():
+            return
+        time.sleep(RELEASE)
+    raise InUse(image.stem)
 
 
 def _run(*command: str) -> str:
