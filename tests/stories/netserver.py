@@ -2,13 +2,15 @@
 
 Run by the tests' own Python inside pods, which see the node's files at /node (see `speaking`):
 `netserver.py serve` says its host name on TCP and UDP port 8080 and speaks an upgraded protocol;
-`netserver.py ask ADDRESS` sends a datagram and prints what comes back.
+`netserver.py ask ADDRESS` sends a datagram and prints what comes back;
+`netserver.py health SECONDS` says by the gRPC health protocol that it serves, so long.
 """
 
 import shlex
 import socket
 import sys
 import threading
+import time
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 
@@ -17,7 +19,8 @@ PORT = 8080
 
 def speaking(*words):
     """Return a container that runs this file."""
-    script = shlex.join([sys.executable, "-S", str(Path(__file__).resolve()), *words])
+    plainly = [] if words[0] == "health" else ["-S"]  # gRPC is among the site's packages
+    script = shlex.join([sys.executable, *plainly, str(Path(__file__).resolve()), *words])
     return {
         "name": "c", "image": "kybern.local/busybox:1",
         "command": ["sh", "-c", f"exec chroot /node {script}"],
@@ -79,7 +82,30 @@ def ask(address, port=PORT):
             return ""
 
 
+def health(seconds):
+    """Say SERVING for so many seconds from the first question on, then NOT_SERVING."""
+    from concurrent.futures import ThreadPoolExecutor
+
+    import grpc
+
+    began = []
+
+    def check(_request, _context):
+        began.append(time.monotonic())
+        return b"\x08\x01" if began[-1] - began[0] < float(seconds) else b"\x08\x02"
+
+    methods = {"Check": grpc.unary_unary_rpc_method_handler(check)}
+    server = grpc.server(ThreadPoolExecutor(1))
+    handlers = grpc.method_handlers_generic_handler("grpc.health.v1.Health", methods)
+    server.add_generic_rpc_handlers((handlers,))
+    server.add_insecure_port(f"0.0.0.0:{PORT}")
+    server.start()
+    server.wait_for_termination()
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve()
+    if sys.argv[1] == "health":
+        health(sys.argv[2])
     sys.stdout.write(ask(*sys.argv[2:]))

@@ -8,6 +8,7 @@ import pytest
 from tests.conformance.marks import conforms
 from tests.stories.conformance.pods import create, ended, run, shell, start, status, steady
 from tests.stories.conftest import IMAGE, eventually
+from tests.stories.netserver import NODE, PORT, speaking
 
 
 @conforms(
@@ -304,3 +305,21 @@ def test_liveness(k):
         if name.endswith("stays"):
             assert status(k, name)["restartCount"] == 0
             assert status(k, name)["ready"]
+
+
+@conforms(
+    "[sig-node] Probing container should *not* be restarted with a GRPC liveness probe [NodeConformance] [Conformance]",
+    "[sig-node] Probing container should be restarted with a GRPC liveness probe [NodeConformance] [Conformance]",
+)
+def test_liveness_by_grpc(k):
+    alive = probe(grpc={"port": PORT}, timeoutSeconds=10)
+    up = {**probe(tcpSocket={"port": PORT}), "failureThreshold": 120}
+    for name, seconds in (("ends", "2"), ("stays", "3600")):
+        container = {**speaking("health", seconds), "livenessProbe": alive, "startupProbe": up}
+        create(k, [container], name=name, volumes=NODE)
+    eventually(lambda: status(k, "stays")["ready"], 60)
+    eventually(lambda: status(k, "ends")["restartCount"] >= 1, 60)
+    events = k.get("events", "--field-selector", "involvedObject.name=ends")["items"]
+    said = {event["message"] for event in events if event["reason"] == "Unhealthy"}
+    assert 'Liveness probe failed: service unhealthy (responded with "NOT_SERVING")' in said
+    assert status(k, "stays")["restartCount"] == 0

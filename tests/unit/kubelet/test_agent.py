@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from tests.conformance.marks import conforms
 from tests.unit.kubelet.node_under_test import IMAGE, NodeUnderTest, play
 
 from kybern.api import codec
@@ -384,6 +385,29 @@ def test_a_container_that_is_not_alive_is_killed_and_started_again(story: Any) -
         message = "Container main failed liveness probe, will be restarted"
         assert ("Normal", "Killing", message) in await it.events()
         assert (await it.get()).status.containerStatuses[0].restartCount == 1  # type: ignore[index]
+
+    story(tell)
+
+
+@conforms(
+    "[sig-node] Probing container should have monotonically increasing restart count [NodeConformance] [Conformance]",
+)
+def test_restarts_are_counted_up_and_never_down(story: Any) -> None:
+    async def tell(it: NodeUnderTest) -> None:
+        it.runtime.exec_answer = lambda _, __: v.ExecSyncResponse(exit_code=1)
+        probe = {"exec": {"command": ["live"]}, "initialDelaySeconds": 5, "failureThreshold": 1}
+        await it.create(containers=[{"name": "main", "image": IMAGE, "livenessProbe": probe}])
+        seen = [0]
+        for second in range(600):
+            await it.settle()
+            if second == 200:  # what was counted outlives the kubelet
+                await it.kill_kubelet()
+                await it.start_kubelet()
+            counts = [s.restartCount for s in (await it.get()).status.containerStatuses or ()]
+            seen += [count for count in counts if count != seen[-1]]
+            if seen[-1] == 5:
+                break
+        assert seen == [0, 1, 2, 3, 4, 5]
 
     story(tell)
 
