@@ -46,7 +46,7 @@ def schemas(name_of: Callable[[str, str, str], str]) -> dict[str, Tree]:
 
 
 def _add(
-    struct: type[Any], name_of: Callable[[str, str, str], str], found: dict[str, Tree]
+    struct: Any, name_of: Callable[[str, str, str], str], found: dict[str, Tree]
 ) -> Tree:
     name = _name(struct, name_of)
     if name not in found:
@@ -77,7 +77,7 @@ def _scalar(wire: str) -> Tree:
 
 
 def _refer(
-    struct: type[Any], name_of: Callable[[str, str, str], str], found: dict[str, Tree]
+    struct: Any, name_of: Callable[[str, str, str], str], found: dict[str, Tree]
 ) -> Tree:
     if _head(struct) in {group.split(".", 1)[0] for group in GROUPS}:
         _add(struct, name_of, found)

@@ -17,6 +17,7 @@ from kybern.controllers.clusterrole_aggregation.controller import (
 )
 from kybern.controllers.cronjob.controller import CronJobController
 from kybern.controllers.csiattacher.controller import CsiAttacher
+from kybern.controllers.csiprovisioner.controller import CsiProvisioner
 from kybern.controllers.csrapproving.controller import CsrApprovingController
 from kybern.controllers.csrcleaner.controller import CsrCleanerController
 from kybern.controllers.csrsigning.controller import CsrSigningController
@@ -242,6 +243,12 @@ ALL: tuple[Descriptor, ...] = (
         account="csi-attacher",
         component="csi-attacher",
         make=CsiAttacher,
+    ),
+    Descriptor(
+        "csi-provisioner",
+        account="csi-provisioner",
+        component="csi-provisioner",
+        make=CsiProvisioner,
     ),
     Descriptor(
         "persistentvolumeclaim-protection-controller",
