@@ -46,7 +46,8 @@ def _ports_of(bridge: str, links: dict[str, str]) -> list[str]:
 
 
 def _routes_to_delete(config: NetworkConfig) -> str:
-    ours = _ask("route", "show", "table", "main", "proto", PROTOCOL)
+    show = ("route", "show", "table", "main", "proto", PROTOCOL)
+    ours = [*_ask("-4", *show), *(_ask("-6", *show) if config.cluster_cidr6 else [])]
     networks = (entry["dst"] for entry in ours)
     return "".join(
         f"route delete {network} proto {PROTOCOL}\n"

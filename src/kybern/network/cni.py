@@ -18,7 +18,7 @@ import subprocess
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from kybern.lib import logs
+from kybern.lib import forwarding, logs
 
 if TYPE_CHECKING:
     from kybern.network.config import NetworkConfig
@@ -26,14 +26,12 @@ if TYPE_CHECKING:
 log = logs.get("network")
 FILE = "10-kybern.conflist"
 SUFFIXES = (".conf", ".conflist", ".json")  # what the runtime reads
-FORWARD = Path("/proc/sys/net/ipv4/ip_forward")
-# Without it, the answer of a pod reached through a service on the same bridge would take the short
-# way, past the translation back.
-BRIDGE_FILTER = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
+BRIDGE_FILTER = Path("/proc/sys/net/bridge")  # there with br_netfilter
 
 
 def conflist(config: NetworkConfig, *, with_nft: bool = True) -> dict[str, Any]:
     """Return the configuration as CNI 0.4 has it."""
+    networks = [config.pod_cidr, *([config.pod_cidr6] if config.pod_cidr6 else [])]
     bridge: dict[str, Any] = {
         "type": "bridge",
         "bridge": config.bridge,
@@ -43,8 +41,8 @@ def conflist(config: NetworkConfig, *, with_nft: bool = True) -> dict[str, Any]:
         "ipMasq": not with_nft,
         "ipam": {
             "type": "host-local",
-            "ranges": [[{"subnet": config.pod_cidr}]],
-            "routes": [{"dst": "0.0.0.0/0"}],
+            "ranges": [[{"subnet": network}] for network in networks],
+            "routes": [{"dst": "::/0" if ":" in n else "0.0.0.0/0"} for n in networks],
             "dataDir": str(config.state_dir),
         },
     }
@@ -64,7 +62,8 @@ def prepare(config: NetworkConfig) -> None:
     """
     config.conf_dir.mkdir(parents=True, exist_ok=True)
     config.state_dir.mkdir(parents=True, exist_ok=True)
-    _allow_forwarding()
+    for version in (4, 6) if config.cluster_cidr6 else (4,):
+        _allow_forwarding(version)
 
 
 def configure(config: NetworkConfig) -> None:
@@ -108,19 +107,16 @@ def nft_program() -> str:
     return shutil.which("nft") or shutil.which("nft", path="/usr/sbin:/sbin") or ""
 
 
-def _allow_forwarding() -> None:
-    _set(FORWARD, "1")
+def _allow_forwarding(version: int) -> None:
+    forwarding.enable(version)
+    # Without this, the answer of a pod reached through a service on the same bridge would take the
+    # short way, past the translation back.
     if not BRIDGE_FILTER.exists() and (modprobe := shutil.which("modprobe")):
         subprocess.run([modprobe, "-q", "br_netfilter"], check=False, capture_output=True)
-    if BRIDGE_FILTER.exists():
-        _set(BRIDGE_FILTER, "1")
-    else:
+    try:
+        forwarding.see_bridged(version)
+    except FileNotFoundError as error:
         log.warning(
             "bridged packets do not pass the packet filter; pods may not reach services whose "
-            "endpoints are on the same node", missing=BRIDGE_FILTER,
+            "endpoints are on the same node", missing=error.filename,
         )  # fmt: skip
-
-
-def _set(setting: Path, value: str) -> None:
-    if setting.read_text(encoding="ascii").strip() != value:
-        setting.write_text(value, encoding="ascii")

@@ -23,6 +23,8 @@ class NetworkConfig:
         bridge: name of the bridge all pods of this node are on; one per node on a machine.
         pod_cidr: the addresses of this node's pods; router.py takes them from the Node.
         cluster_cidr: the addresses of all pods; traffic to them keeps its source address.
+        pod_cidr6: the same as `pod_cidr`, for IPv6; "" without.
+        cluster_cidr6: the same as `cluster_cidr`, for IPv6; "" without.
         cni_bin_dir: where the CNI plugins are.
         mtu: of the bridge and the pods; 0 for the kernel's default.
         tunnel_id: the number of the cluster's tunnel; the same on all nodes.
@@ -32,6 +34,8 @@ class NetworkConfig:
     bridge: str = "kybern0"
     pod_cidr: str = "10.244.0.0/24"
     cluster_cidr: str = "10.244.0.0/16"
+    pod_cidr6: str = ""
+    cluster_cidr6: str = ""
     cni_bin_dir: Path = Path("/usr/lib/cni")
     mtu: int = 0
     tunnel_id: int = 1
@@ -61,10 +65,18 @@ class NetworkConfig:
         """Name of the device that leads to nodes of other networks."""
         return f"{self.bridge[: BRIDGE_NAME_MAX - 3]}-vx"
 
+    @property
+    def cluster_cidrs(self) -> tuple[str, ...]:
+        """The addresses of all pods, of each family there is."""
+        return (
+            (self.cluster_cidr, self.cluster_cidr6) if self.cluster_cidr6 else (self.cluster_cidr,)
+        )
+
     def holds(self, network: str) -> bool:
         """Say whether a network is one of pods."""
-        inner, outer = ipaddress.ip_network(network), ipaddress.ip_network(self.cluster_cidr)
-        return inner.version == outer.version and inner.subnet_of(outer)  # type: ignore[arg-type]
+        inner = ipaddress.ip_network(network)
+        outers = map(ipaddress.ip_network, self.cluster_cidrs)
+        return any(inner.version == o.version and inner.subnet_of(o) for o in outers)  # type: ignore[arg-type]
 
     @property
     def gateway(self) -> str:
@@ -79,6 +91,11 @@ class NetworkConfig:
         for name, text in (("pod", self.pod_cidr), ("cluster", self.cluster_cidr)):
             try:
                 ipaddress.IPv4Network(text)
+            except ValueError as error:
+                found.append(f"The {name} network {text!r} cannot be used: {error}.")
+        for name, text in (("pod", self.pod_cidr6), ("cluster", self.cluster_cidr6)):
+            try:
+                ipaddress.IPv6Network(text or "::")
             except ValueError as error:
                 found.append(f"The {name} network {text!r} cannot be used: {error}.")
         return found

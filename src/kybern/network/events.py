@@ -25,6 +25,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 GROUPS = 0x1 | 0x10 | 0x40  # links; addresses and routes of IPv4
+GROUPS6 = 0x100 | 0x400  # addresses and routes of IPv6
+BY_KERNEL, ON_LINK = 2, 253  # a route's protocol, an address's scope
 NEW_LINK, DELETE_LINK, NEW_ADDRESS, DELETE_ADDRESS, NEW_ROUTE, DELETE_ROUTE = 16, 17, 20, 21, 24, 25
 MAIN = 254  # the routing table
 HEADER = struct.Struct("=IHHII")
@@ -36,13 +38,13 @@ IN_FLAGS = os.O_NONBLOCK | os.O_CLOEXEC
 class KernelEvents:
     """Calls back when an address, a route or one of the devices named changed."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(self, changed: Callable[[], None], *, ipv6: bool = False) -> None:
         self.devices: frozenset[int] = frozenset()
         self._changed = changed
         self._socket = socket.socket(
             socket.AF_NETLINK, socket.SOCK_RAW | socket.SOCK_NONBLOCK, socket.NETLINK_ROUTE
         )
-        self._socket.bind((0, GROUPS))
+        self._socket.bind((0, GROUPS | (GROUPS6 if ipv6 else 0)))
         asyncio.get_running_loop().add_reader(self._socket, self._read)
 
     def close(self) -> None:
@@ -80,8 +82,11 @@ def concerns(kind: int, body: bytes, devices: frozenset[int]) -> bool:
         return int(struct.unpack_from("=i", body, 4)[0]) in devices
     if kind in (NEW_ROUTE, DELETE_ROUTE):
         table, protocol = body[4], body[5]
+        if body[0] == socket.AF_INET6 and protocol == BY_KERNEL:
+            return False  # it comes with an address, of which we hear
         return table == MAIN and not (kind == NEW_ROUTE and protocol == int(PROTOCOL))
-    return kind in (NEW_ADDRESS, DELETE_ADDRESS)
+    # in IPv6 each pod's cable has an address of its own
+    return kind in (NEW_ADDRESS, DELETE_ADDRESS) and body[3] != ON_LINK
 
 
 class DirectoryEvents:

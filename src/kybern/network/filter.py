@@ -44,7 +44,7 @@ class NodeFilter:
         Each is the protocol in lower case, the node's port, its address or "", the pod's address
         and the pod's port.
         """
-        wanted = tuple(HostPort(*port) for port in ports)
+        wanted = tuple(port for port in (HostPort(*each) for each in ports) if self._has(port))
         before = self._open.get(uid, ())
         if wanted == before:
             return
@@ -68,6 +68,12 @@ class NodeFilter:
             path.write_text("1")
         except OSError as error:  # another's network has no such bridge
             log.warning("host ports cannot be reached at 127.0.0.1", reason=str(error))
+
+    def _has(self, port: HostPort) -> bool:
+        """Whether a port is of a family that we have, and its address of the pod's."""
+        if port.family == "ip6" and not self._config.cluster_cidr6:
+            return False
+        return not port.host_ip or (":" in port.host_ip) is (port.family == "ip6")
 
     def _all_ports(self) -> list[HostPort]:
         return [port for ports in self._open.values() for port in ports]

@@ -99,8 +99,13 @@ def to_make_tunnel(name: str, number: int, address: str, mac: str, mtu: int) -> 
 
 def to_change_routes(have: frozenset[Route], want: frozenset[Route]) -> list[str]:
     """Return the commands that bring our routes up to date; what stays is not touched."""
-    kept = {route.network for route in want}
-    gone = [route for route in sorted(have - want) if route.network not in kept]
+    kept = {(route.network, route.device if ":" in route.network else "") for route in want}
+    # IPv6 takes no gateway to which a route over another device leads, even the one replaced.
+    gone = [
+        route
+        for route in sorted(have - want)
+        if (route.network, route.device if ":" in route.network else "") not in kept
+    ]
     return [
         *(f"route delete {r.network} via {r.via} dev {r.device} proto {PROTOCOL}" for r in gone),
         *(
@@ -114,15 +119,18 @@ def to_change_remotes(
     tunnel: str, have: frozenset[Remote], want: frozenset[Remote]
 ) -> tuple[list[str], list[str]]:
     """Return the commands for `ip` and for `bridge` that let the tunnel know the nodes."""
-    stay = {remote.inner for remote in want}
+    stay, ends = {r.inner for r in want}, {(r.mac, r.outer) for r in want}
     gone, new = sorted(have - want), sorted(want - have)
+    # of each family of pods there is one, and all of them have the same end
+    lost = dict.fromkeys((r.mac, r.outer) for r in gone if (r.mac, r.outer) not in ends)
+    found = dict.fromkeys((r.mac, r.outer) for r in new)
     neighbours = [
         *(f"neigh delete {r.inner} dev {tunnel}" for r in gone if r.inner not in stay),
         *(f"neigh replace {r.inner} lladdr {r.mac} dev {tunnel} nud permanent" for r in new),
     ]
     forwarding = [
-        *(f"fdb delete {r.mac} dev {tunnel} dst {r.outer}" for r in gone),
-        *(f"fdb replace {r.mac} dev {tunnel} dst {r.outer}" for r in new),
+        *(f"fdb delete {mac} dev {tunnel} dst {outer}" for mac, outer in lost),
+        *(f"fdb replace {mac} dev {tunnel} dst {outer}" for mac, outer in found),
     ]
     return neighbours, forwarding
 
@@ -147,7 +155,7 @@ async def _remotes(tunnel: str) -> frozenset[Remote]:
     found = set()
     for entry in await _ask("ip", "-j", "neigh", "show", "dev", tunnel, "nud", "permanent"):
         mac = entry.get("lladdr", "")
-        found.add(Remote(entry["dst"], mac, outer.pop(mac, "")))
+        found.add(Remote(entry["dst"], mac, outer.get(mac, "")))
     return frozenset(found)
 
 

@@ -7,6 +7,8 @@ By:   router.py. Pure.
 A node whose address is on one of our links is the gateway to its pods: host-gw, nothing is added to
 a packet. One that is behind a router is reached through a VXLAN tunnel, since that router knows
 nothing of pods. Either way no address is translated.
+
+The tunnel goes over the nodes' first addresses, whichever family of pods it carries.
 """
 
 from __future__ import annotations
@@ -23,6 +25,7 @@ if TYPE_CHECKING:
 
 # What VXLAN adds: Ethernet 14, VXLAN 8, UDP 8, and the outer IP header.
 OVERHEAD = {4: 50, 6: 70}
+ANYCAST = 255  # addresses at the end of an IPv6 network that are not for machines; RFC 2526
 
 
 class Peer(NamedTuple):
@@ -88,24 +91,40 @@ def plan(peers: Iterable[Peer], ways: Iterable[Way], clusters: Iterable[str], tu
     routes, remotes, underlay, lost = set(), set(), set(), []
     for peer in peers:
         for network in _believed(peer, limits):
-            outer = _outer(peer, network.version)
+            if direct := _direct(peer, network, table):
+                routes.add(direct)
+                continue
+            outer = ipaddress.ip_address(peer.addresses[0]) if peer.addresses else None
             way = way_to(outer, table) if outer else None
             if outer is None or way is None:
                 lost.append(peer.name)
-            elif not way.gateway and outer.version == network.version:
-                routes.add(Route(str(network), str(outer), way.device))
-            else:
-                inner = str(network.network_address)
-                remotes.add(Remote(inner, mac_of(str(outer)), str(outer)))
-                routes.add(Route(str(network), inner, tunnel))
-                underlay.add(way.device)
-    return Plan(frozenset(routes), frozenset(remotes), frozenset(underlay), tuple(lost))
+                continue
+            inner = end_of(str(network))
+            remotes.add(Remote(inner, mac_of(str(outer)), str(outer)))
+            routes.add(Route(str(network), inner, tunnel))
+            underlay.add(way.device)
+    unreachable = tuple(dict.fromkeys(lost))
+    return Plan(frozenset(routes), frozenset(remotes), frozenset(underlay), unreachable)
 
 
 def way_to(address: Address, table: Iterable[tuple[Network, Way]]) -> Way | None:
     """Return the most particular route to an address."""
     fitting = [(n.prefixlen, way) for n, way in table if address in n]
     return max(fitting, key=lambda pair: pair[0])[1] if fitting else None
+
+
+def end_of(network: str) -> str:
+    """Return the address of a node's end of the tunnel, of its part of the pods' network.
+
+    No pod has it. In IPv6 the first one would stand for any router.
+
+    >>> end_of("10.244.1.0/24"), end_of("fd00:1::/64")
+    ('10.244.1.0', 'fd00:1::ffff:ffff:ffff:ff00')
+    """
+    parsed = ipaddress.ip_network(network)
+    if parsed.version == 4:
+        return str(parsed.network_address)
+    return str(parsed.broadcast_address - ANYCAST)
 
 
 def mac_of(address: str) -> str:
@@ -151,10 +170,14 @@ def _believed(peer: Peer, limits: list[Network]) -> list[Network]:
     return found
 
 
-def _outer(peer: Peer, version: int) -> Address | None:
-    """Return the address for packets to a node, of the same family when it has one."""
-    addresses = [ipaddress.ip_address(text) for text in peer.addresses]
-    return next((a for a in addresses if a.version == version), addresses[0] if addresses else None)
+def _direct(peer: Peer, network: Network, table: list[tuple[Network, Way]]) -> Route | None:
+    """Return the route over an address of the same family that is on one of our links."""
+    for address in map(ipaddress.ip_address, peer.addresses):
+        if address.version == network.version:
+            way = way_to(address, table)
+            on_link = way is not None and not way.gateway
+            return Route(str(network), str(address), way.device) if way and on_link else None
+    return None
 
 
 def _network(text: str) -> Network:

@@ -22,7 +22,7 @@ from kybern.lib.backoff import Backoff
 from kybern.lib.clock import SYSTEM, Clock
 from kybern.network import cni, kernel
 from kybern.network.events import DirectoryEvents, KernelEvents
-from kybern.network.plan import Peer, Plan, mac_of, mtu, plan, tunnel_mtu
+from kybern.network.plan import Peer, Plan, end_of, mac_of, mtu, plan, tunnel_mtu
 
 if TYPE_CHECKING:
     from kybern.client.informer import Informers
@@ -52,7 +52,7 @@ class Router:
         """Follow the nodes until cancelled. Configuration and routes stay."""
         cni.prepare(self._config)
         registrations = (self._nodes.on(add=self._seen, update=self._changed, delete=self._seen),)
-        self._events = KernelEvents(self._news.set)
+        self._events = KernelEvents(self._news.set, ipv6=bool(self._config.cluster_cidr6))
         directory = DirectoryEvents(self._config.conf_dir, self._news.set)
         try:
             await self._nodes.wait_synced()
@@ -97,7 +97,7 @@ class Router:
             return  # not registered yet; its Node brings us back
         ways = tuple(way for way in state.ways if way.device not in (config.bridge, config.tunnel))
         peers = [_peer(node) for node in self._nodes.list() if node.metadata.name != self._name]
-        wanted = plan(peers, ways, (config.cluster_cidr,), config.tunnel)
+        wanted = plan(peers, ways, config.cluster_cidrs, config.tunnel)
         if wanted.unreachable != self._told:
             self._told = wanted.unreachable
             if self._told:
@@ -108,13 +108,16 @@ class Router:
     def _configure(self, wanted: Plan, state: State) -> None:
         """Write the configuration, as soon as the node has its part of the network."""
         me = self._nodes.get("", self._name)
-        networks = ask.pod_cidrs(me) if me is not None else []
-        if not networks:
+        given = ask.pod_cidrs(me) if me is not None else []
+        four = next((network for network in given if ":" not in network), "")
+        six = next((network for network in given if ":" in network), "")
+        if not four or (self._config.cluster_cidr6 and not six):
             return
         size = mtu(state.mtus, state.addresses.get(self._own_address(), ""), wanted)
-        cni.configure(replace(self._config, pod_cidr=networks[0], mtu=size))
+        six = six if self._config.cluster_cidr6 else ""
+        cni.configure(replace(self._config, pod_cidr=four, pod_cidr6=six, mtu=size))
         if not self.configured.is_set():
-            log.info("this node's pods have their network", network=networks[0], mtu=size)
+            log.info("this node's pods have their network", network=",".join(given), mtu=size)
             self.configured.set()
 
     async def _apply(self, wanted: Plan, state: State) -> None:
@@ -152,7 +155,8 @@ class Router:
         me = self._nodes.get("", self._name)
         for network in ask.pod_cidrs(me) if me is not None else []:
             # its own end: the address with which this node itself speaks to pods behind the tunnel
-            commands.append(f"address replace {network.partition('/')[0]} dev {tunnel}")
+            more = " nodad" if ":" in network else ""
+            commands.append(f"address replace {end_of(network)} dev {tunnel}{more}")
         return commands
 
     async def _leave_to(self, other: str, state: State) -> None:

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from kybern.network.config import NetworkConfig
 
-ANYWHERE = ("", "0.0.0.0")  # noqa: S104 - what a pod says for "on every address"
+ANYWHERE = ("", "0.0.0.0", "::")  # noqa: S104 - what a pod says for "on every address"
 LOOPBACK = "127.0.0.0/8"
 # Marks connections through a host port, so that the answer finds its way back on the bridge.
 MARK = "0x6b79"
@@ -34,36 +34,54 @@ class HostPort(NamedTuple):
     pod_port: int
 
     @property
+    def family(self) -> str:
+        """The family of tables that it belongs into."""
+        return "ip6" if ":" in self.pod_ip else "ip"
+
+    @property
     def is_on_loopback(self) -> bool:
         """Whether 127.0.0.1 leads there."""
-        return self.host_ip in ANYWHERE or self.host_ip.startswith("127.")
+        everywhere = self.host_ip in ANYWHERE and self.family == "ip"
+        return everywhere or self.host_ip.startswith("127.")
 
 
 def table(config: NetworkConfig, ports: Iterable[HostPort] = ()) -> str:
-    """Return a script which makes the table anew, with these host ports."""
-    name, cluster = config.table, config.cluster_cidr
-    key = "meta l4proto . th dport"
-    mark = f"meta l4proto {{ tcp, udp, sctp }} ct mark set {MARK} dnat ip to"
+    """Return a script which makes the tables anew, with these host ports."""
+    script = _table4(config) + (_table6(config) if config.cluster_cidr6 else "")
+    return script + add_ports(config, ports)
+
+
+def _host_ports(family: str) -> str:
+    """Return what leads ports of the node into pods, as text within a table."""
+    kind, key = f"ipv{'6' if family == 'ip6' else '4'}_addr", "meta l4proto . th dport"
+    mark = f"meta l4proto {{ tcp, udp, sctp }} ct mark set {MARK} dnat {family} to"
+    here = f"{family} daddr . {key}"
     return f"""\
-add table ip {name}
-delete table ip {name}
-table ip {name} {{
   map ports {{
-    type inet_proto . inet_service : ipv4_addr . inet_service
+    type inet_proto . inet_service : {kind} . inet_service
   }}
   map address_ports {{
-    type ipv4_addr . inet_proto . inet_service : ipv4_addr . inet_service
+    type {kind} . inet_proto . inet_service : {kind} . inet_service
   }}
   chain host_ports {{
-    ip daddr . {key} @address_ports_known {mark} ip daddr . {key} map @address_ports
+    {here} @address_ports_known {mark} {here} map @address_ports
     {key} @ports_known {mark} {key} map @ports
   }}
   set ports_known {{
     type inet_proto . inet_service
   }}
   set address_ports_known {{
-    type ipv4_addr . inet_proto . inet_service
+    type {kind} . inet_proto . inet_service
   }}
+"""
+
+
+def _table4(config: NetworkConfig) -> str:
+    name, cluster = config.table, config.cluster_cidr
+    return f"""\
+{no_table("ip", name)}\
+table ip {name} {{
+{_host_ports("ip")}\
   chain loopback {{
     type filter hook prerouting priority raw; policy accept;
     iifname "{config.bridge}" ip daddr {LOOPBACK} drop
@@ -83,7 +101,31 @@ table ip {name} {{
     ip saddr {cluster} ip daddr != {{ {cluster}, 224.0.0.0/4 }} masquerade
   }}
 }}
-""" + add_ports(config, ports)
+"""
+
+
+def _table6(config: NetworkConfig) -> str:
+    """Return the table of IPv6, where no host port can be had at the loopback address."""
+    name, cluster = config.table, config.cluster_cidr6
+    return f"""\
+{no_table("ip6", name)}\
+table ip6 {name} {{
+{_host_ports("ip6")}\
+  chain prerouting {{
+    type nat hook prerouting priority dstnat; policy accept;
+    fib daddr type local jump host_ports
+  }}
+  chain output {{
+    type nat hook output priority -100; policy accept;
+    fib daddr type local ip6 daddr != ::1 jump host_ports
+  }}
+  chain postrouting {{
+    type nat hook postrouting priority srcnat; policy accept;
+    ct mark {MARK} ip6 saddr {cluster} oifname "{config.bridge}" masquerade
+    ip6 saddr {cluster} ip6 daddr != {{ {cluster}, ff00::/8 }} masquerade
+  }}
+}}
+"""
 
 
 def add_ports(config: NetworkConfig, ports: Iterable[HostPort]) -> str:
@@ -98,7 +140,8 @@ def remove_ports(config: NetworkConfig, ports: Iterable[HostPort]) -> str:
 
 def remove_table(config: NetworkConfig) -> str:
     """Return a script which leaves nothing behind."""
-    return no_table("ip", config.table)
+    six = no_table("ip6", config.table) if config.cluster_cidr6 else ""
+    return no_table("ip", config.table) + six
 
 
 def no_table(family: str, name: str) -> str:
@@ -111,8 +154,8 @@ def _elements(config: NetworkConfig, verb: str, port: HostPort) -> str:
         where, key = "ports", f"{port.protocol} . {port.port}"
     else:
         where, key = "address_ports", f"{port.host_ip} . {port.protocol} . {port.port}"
-    value = f" : {port.pod_ip} . {port.pod_port}"
+    value, table_ = f" : {port.pod_ip} . {port.pod_port}", f"{port.family} {config.table}"
     return (
-        f"{verb} element ip {config.table} {where} {{ {key}{value} }}\n"
-        f"{verb} element ip {config.table} {where}_known {{ {key} }}\n"
+        f"{verb} element {table_} {where} {{ {key}{value} }}\n"
+        f"{verb} element {table_} {where}_known {{ {key} }}\n"
     )

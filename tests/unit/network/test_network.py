@@ -36,7 +36,7 @@ def test_without_nft_the_plugins_do_it_all() -> None:
 
 
 def test_the_configuration_is_written_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(cni, "_allow_forwarding", lambda: None)
+    monkeypatch.setattr(cni, "_allow_forwarding", lambda _: None)
     config = NetworkConfig(tmp_path)
     cni.prepare(config)
     cni.configure(config)

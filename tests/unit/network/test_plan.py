@@ -78,8 +78,18 @@ def test_both_families_each_by_its_own_address():
 
 def test_ipv6_pods_of_a_node_with_an_ipv4_address_go_through_the_tunnel():
     found = planned(peer("a", "192.0.2.5", "fd00:10::/64"), clusters=("fd00:10::/48",))
-    assert found.routes == {Route("fd00:10::/64", "fd00:10::", "vx")}
-    assert found.remotes == {Remote("fd00:10::", mac_of("192.0.2.5"), "192.0.2.5")}
+    end = "fd00:10::ffff:ffff:ffff:ff00"
+    assert found.routes == {Route("fd00:10::/64", end, "vx")}
+    assert found.remotes == {Remote(end, mac_of("192.0.2.5"), "192.0.2.5")}
+
+
+def test_behind_a_router_both_families_go_through_one_tunnel():
+    both = Peer("a", ("203.0.113.4", "fd02::5"), ("10.244.1.0/24", "fd00:10::/64"))
+    ways = (*WAYS, Way("::/0", "fd01::1", "eth0"))
+    found = planned(both, ways=ways, clusters=(*CLUSTERS, "fd00:10::/48"))
+    assert {route.device for route in found.routes} == {"vx"}
+    assert {(r.mac, r.outer) for r in found.remotes} == {(mac_of("203.0.113.4"), "203.0.113.4")}
+    assert len(found.remotes) == 2
 
 
 def test_hardware_addresses_differ_and_are_nobodys():

@@ -88,7 +88,7 @@ class Kernel:
 
 
 class NoEvents:
-    def __init__(self, *_):
+    def __init__(self, *_, **__):
         self.devices = frozenset()
 
     def close(self):
@@ -97,7 +97,7 @@ class NoEvents:
 
 @pytest.fixture
 def machine(monkeypatch):
-    monkeypatch.setattr(cni, "_allow_forwarding", lambda: None)
+    monkeypatch.setattr(cni, "_allow_forwarding", lambda _: None)
     monkeypatch.setattr(router, "KernelEvents", NoEvents)
     monkeypatch.setattr(router, "DirectoryEvents", NoEvents)
     return Kernel(monkeypatch)

@@ -11,12 +11,11 @@ While there is no policy, nothing is followed but policies, and there is no tabl
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kybern.api.core.v1 import Namespace, Pod
 from kybern.api.networking.v1 import NetworkPolicy
-from kybern.lib import logs
+from kybern.lib import forwarding, logs
 from kybern.network import nft
 from kybern.network.policy.peers import Peers, facts_of
 from kybern.network.policy.plan import Ruleset, peers_of, plan
@@ -31,14 +30,25 @@ log = logs.get("network.policy")
 
 TOGETHER = 0.02  # seconds in which changes are gathered
 AGAIN = 5.0  # seconds after which what nft refused is tried anew
-BRIDGED = Path("/proc/sys/net/bridge/bridge-nf-call-iptables")
 
 
 class Enforcer:
     """Enforces policies for the pods of one node."""
 
-    def __init__(self, table: str, node: str, program: str | None, informers: Informers) -> None:
-        """Take the table's name, the node's, where nft is, and how to follow the cluster."""
+    def __init__(
+        self,
+        table: str,
+        node: str,
+        program: str | None,
+        informers: Informers,
+        *,
+        ipv6: bool = False,
+    ) -> None:
+        """Take the table's name, the node's, where nft is, and how to follow the cluster.
+
+        With `ipv6` pods have addresses of both families.
+        """
+        self._ipv6 = ipv6
         self._table = table
         self._node = node
         self._program = program
@@ -86,7 +96,7 @@ class Enforcer:
             return
         await self._follow()
         self._peers.keep(peers_of(self._policies.values()))
-        wanted = plan(self._policies, self._peers, self._node)
+        wanted = plan(self._policies, self._peers, self._node, ipv6=self._ipv6)
         try:
             await nft.apply(self._program, self._script(wanted))
         except nft.FilterError as error:
@@ -98,14 +108,16 @@ class Enforcer:
 
     def _script(self, wanted: Ruleset) -> str:
         if self._applied is None:
-            return empty_table(self._table) + changes(self._table, Ruleset(), wanted)
+            made = empty_table(self._table, ipv6=self._ipv6)
+            return made + changes(self._table, Ruleset(), wanted)
         return changes(self._table, self._applied, wanted)
 
     async def _follow(self) -> None:
         """Follow pods and namespaces from the first policy on."""
         if self._followed is not None:
             return
-        _see_bridged()
+        for version in (4, 6) if self._ipv6 else (4,):
+            _see_bridged(version)
         namespaces, pods = self._informers.of(Namespace), self._informers.of(Pod)
         self._followed = namespaces, pods
         namespaces.on(
@@ -144,11 +156,10 @@ def _key(obj: NetworkPolicy | Pod) -> Key:
     return (obj.metadata.namespace or "", obj.metadata.name or "")
 
 
-def _see_bridged() -> None:
+def _see_bridged(version: int) -> None:
     """Let the packet filter see what goes from pod to pod over the bridge of this node."""
     try:
-        if BRIDGED.read_text().strip() != "1":
-            BRIDGED.write_text("1")
+        forwarding.see_bridged(version)
     except OSError as error:
         log.warning(
             "pods of one node cannot be kept from each other: load the module br_netfilter",

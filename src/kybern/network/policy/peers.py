@@ -32,7 +32,7 @@ class Facts(NamedTuple):
     namespace: str
     name: str
     labels: Mapping[str, str]
-    address: str
+    addresses: tuple[str, ...]
     node: str
     ports: tuple[tuple[str, str, int], ...]
     """Name, protocol in lower case, number."""
@@ -50,8 +50,10 @@ class Peer(NamedTuple):
 
 def facts_of(pod: Pod) -> Facts | None:
     """Return what matters about a pod; None for one that has no address of its own."""
-    address = pod.status.podIP
-    if not address or pod.spec.hostNetwork or ask.is_terminal(pod):
+    status = pod.status
+    addresses = tuple(each.ip for each in status.podIPs or () if each.ip)
+    addresses = addresses or ((status.podIP,) if status.podIP else ())
+    if not addresses or pod.spec.hostNetwork or ask.is_terminal(pod):
         return None
     ports = tuple(
         (port.name, (port.protocol or "TCP").lower(), port.containerPort)
@@ -61,7 +63,7 @@ def facts_of(pod: Pod) -> Facts | None:
     )
     meta = pod.metadata
     return Facts(
-        meta.namespace or "", meta.name or "", meta.labels or {}, address,
+        meta.namespace or "", meta.name or "", meta.labels or {}, addresses,
         pod.spec.nodeName or "", ports,
     )  # fmt: skip
 
@@ -116,17 +118,26 @@ class Peers:
         for peer in wanted - self._members.keys():
             self._members[peer] = {k for k, pod in self._pods.items() if self._is(peer, pod)}
 
-    def addresses(self, peer: Peer) -> frozenset[str]:
-        """Return the addresses of a peer that is kept."""
-        return frozenset(self._pods[key].address for key in self._members[peer])
+    def addresses(self, peer: Peer, *, ipv6: bool = False) -> frozenset[str]:
+        """Return the addresses of one family that a peer has which is kept."""
+        return frozenset(
+            address
+            for key in self._members[peer]
+            for address in self._pods[key].addresses
+            if (":" in address) is ipv6
+        )
 
-    def named_ports(self, peer: Peer, name: str, protocol: str) -> frozenset[Port]:
+    def named_ports(
+        self, peer: Peer, name: str, protocol: str, *, ipv6: bool = False
+    ) -> frozenset[Port]:
         """Return the ports of that name of the pods of a peer that is kept."""
         return frozenset(
-            (self._pods[key].address, protocol, number)
+            (address, protocol, number)
             for key in self._members[peer]
             for port, spoken, number in self._pods[key].ports
             if (port, spoken) == (name, protocol)
+            for address in self._pods[key].addresses
+            if (":" in address) is ipv6
         )
 
     def _is(self, peer: Peer, pod: Facts) -> bool:

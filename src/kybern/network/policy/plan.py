@@ -30,6 +30,9 @@ if TYPE_CHECKING:
     from kybern.network.policy.peers import Facts, Key, Peers
 
 INGRESS, EGRESS = "Ingress", "Egress"
+IPV4, IPV6 = "ip", "ip6"
+PODS, NAMED = {IPV4: "pods_", IPV6: "pods6_"}, {IPV4: "ports_", IPV6: "ports6_"}
+"""What the names of sets begin with."""
 HIGHEST = 65535
 
 
@@ -89,13 +92,18 @@ def peers_of(policies: Iterable[NetworkPolicy]) -> set[Peer]:
 
 
 EVERYBODY = Peer("", selectors.from_map({}), None)
-ANYWHERE = ("", EVERYBODY)
+ANYWHERE = ("", EVERYBODY, "")
 
 
-def plan(policies: Mapping[Key, NetworkPolicy], peers: Peers, node: str) -> Ruleset:
-    """Return the rules for the pods of a node; `peers` keeps whom the policies mean."""
+def plan(
+    policies: Mapping[Key, NetworkPolicy], peers: Peers, node: str, *, ipv6: bool = False
+) -> Ruleset:
+    """Return the rules for the pods of a node; `peers` keeps whom the policies mean.
+
+    With `ipv6` pods have addresses of both families; a chain judges either.
+    """
     chains: dict[str, tuple[str, ...]] = {}
-    sets = _Sets(peers)
+    sets = _Sets(peers, (IPV4, IPV6) if ipv6 else (IPV4,))
     judges: dict[str, dict[str, str]] = {INGRESS: {}, EGRESS: {}}
     for pod in peers.on_node(node):
         applying = [
@@ -111,7 +119,9 @@ def plan(policies: Mapping[Key, NetworkPolicy], peers: Peers, node: str) -> Rule
             if chain not in chains:
                 rules = [r for _, policy in mine for r in _allowed(policy, way, sets)]
                 chains[chain] = (*dict.fromkeys(rules), "drop")
-            judges[way.name][pod.address] = chain
+            judges[way.name] |= dict.fromkeys(
+                (address for address in pod.addresses if ipv6 or ":" not in address), chain
+            )
     return Ruleset(judges, chains, sets.addresses, sets.ports)
 
 
@@ -135,23 +145,25 @@ def _rules(
 class _Sets:
     """The sets that the rules name, each once."""
 
-    def __init__(self, peers: Peers) -> None:
+    def __init__(self, peers: Peers, families: tuple[str, ...]) -> None:
         self._peers = peers
+        self.families = families
         self.addresses: dict[str, frozenset[str]] = {}
         self.ports: dict[str, frozenset[Port]] = {}
 
-    def of(self, peer: Peer) -> str:
-        """Return the name of the set with a peer's addresses."""
-        name = "pods_" + _short(*_text(peer))
+    def of(self, peer: Peer, family: str) -> str:
+        """Return the name of the set with a peer's addresses of a family."""
+        name = PODS[family] + _short(*_text(peer))
         if name not in self.addresses:
-            self.addresses[name] = self._peers.addresses(peer)
+            self.addresses[name] = self._peers.addresses(peer, ipv6=family == IPV6)
         return name
 
-    def named(self, peer: Peer, port: str, protocol: str) -> str:
+    def named(self, peer: Peer, port: str, protocol: str, family: str) -> str:
         """Return the name of the set with the ports of that name."""
-        name = "ports_" + _short(*_text(peer), port, protocol)
+        name = NAMED[family] + _short(*_text(peer), port, protocol)
         if name not in self.ports:
-            self.ports[name] = self._peers.named_ports(peer, port, protocol)
+            found = self._peers.named_ports(peer, port, protocol, ipv6=family == IPV6)
+            self.ports[name] = found
         return name
 
 
@@ -162,40 +174,48 @@ def _allowed(policy: NetworkPolicy, way: Way, sets: _Sets) -> Iterator[str]:
     for direction, far, ports in _rules(policy):
         if direction != way.name:
             continue
-        for where, peer in [_far(namespace, each, way, sets) for each in far] or [ANYWHERE]:
+        whom = [found for each in far for found in _far(namespace, each, way, sets)]
+        for where, peer, family in whom or [ANYWHERE]:
             # A port's name is that of the receiver: our own pod, or the peer's.
             receiver = mine if way.name == INGRESS else peer
-            for what in [_port(port, receiver, sets) for port in ports] or [""]:
-                yield " ".join(filter(None, (where, what, "return")))
+            what = [text for port in ports for text in _port(port, receiver, family, sets)]
+            for each in what or [""]:
+                yield " ".join(filter(None, (where, each, "return")))
 
 
-def _far(namespace: str, each: NetworkPolicyPeer | None, way: Way, sets: _Sets) -> tuple[str, Peer]:
-    if each is None:
-        return "", EVERYBODY
+def _far(
+    namespace: str, each: NetworkPolicyPeer, way: Way, sets: _Sets
+) -> Iterator[tuple[str, Peer, str]]:
+    """Yield what matches a peer, who that is, and the family it matches."""
     if each.ipBlock is not None:
-        return _block(each.ipBlock, way), EVERYBODY
+        family = IPV6 if ":" in each.ipBlock.cidr else IPV4
+        yield _block(each.ipBlock, way, family), EVERYBODY, family
+        return
     peer = _peer(namespace, each)
-    return f"ip {way.far} @{sets.of(peer)}", peer
+    for family in sets.families:
+        yield f"{family} {way.far} @{sets.of(peer, family)}", peer, family
 
 
-def _block(block: IPBlock, way: Way) -> str:
-    family = "ip6" if ":" in block.cidr else "ip"
+def _block(block: IPBlock, way: Way, family: str) -> str:
     text = f"{family} {way.far} {block.cidr}"
     if block.except_:
         text += f" {family} {way.far} != {{ {', '.join(sorted(block.except_))} }}"
     return text
 
 
-def _port(port: NetworkPolicyPort, receiver: Peer, sets: _Sets) -> str:
+def _port(port: NetworkPolicyPort, receiver: Peer, family: str, sets: _Sets) -> Iterator[str]:
+    """Yield what matches a port: once, unless it has a name, for one family or for all."""
     protocol = (port.protocol or "TCP").lower()
     if port.port is None:
-        return f"meta l4proto {protocol}"
-    if isinstance(port.port, str):
-        name = sets.named(receiver, port.port, protocol)
-        return f"ip daddr . meta l4proto . th dport @{name}"
-    last = port.endPort or port.port
-    shown = str(port.port) if last == port.port else f"{port.port}-{min(last, HIGHEST)}"
-    return f"meta l4proto {protocol} th dport {shown}"
+        yield f"meta l4proto {protocol}"
+    elif isinstance(port.port, str):
+        for each in (family,) if family else sets.families:
+            name = sets.named(receiver, port.port, protocol, each)
+            yield f"{each} daddr . meta l4proto . th dport @{name}"
+    else:
+        last = port.endPort or port.port
+        shown = str(port.port) if last == port.port else f"{port.port}-{min(last, HIGHEST)}"
+        yield f"meta l4proto {protocol} th dport {shown}"
 
 
 def _peer(namespace: str, each: NetworkPolicyPeer) -> Peer:

@@ -13,7 +13,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from kybern.network.policy.plan import EGRESS, INGRESS, Ruleset
+from kybern.network.policy.plan import EGRESS, INGRESS, IPV6, NAMED, PODS, Ruleset
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -21,12 +21,16 @@ if TYPE_CHECKING:
     from kybern.network.policy.peers import Port
 
 MAPS = {INGRESS: "received_by", EGRESS: "sent_by"}
-ADDRESSES = "type ipv4_addr"
-PORTS = "type ipv4_addr . inet_proto . inet_service"
+MAPS6 = {INGRESS: "received_by6", EGRESS: "sent_by6"}
+PORT = ". inet_proto . inet_service"
 
 
-def empty_table(table: str) -> str:
+def empty_table(table: str, *, ipv6: bool = False) -> str:
     """Return what makes the table anew, with nobody judged."""
+    return _table4(table) + (_table6(table) if ipv6 else "")
+
+
+def _table4(table: str) -> str:
     return f"""\
 add table inet {table}
 delete table inet {table}
@@ -43,18 +47,33 @@ table inet {table} {{
 """
 
 
+def _table6(table: str) -> str:
+    """Return what is to be added for IPv6. Who is whose neighbour is no traffic to be judged."""
+    return f"""\
+table inet {table} {{
+  map {MAPS6[EGRESS]} {{ type ipv6_addr : verdict; }}
+  map {MAPS6[INGRESS]} {{ type ipv6_addr : verdict; }}
+  chain forward {{
+    icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
+    ip6 saddr vmap @{MAPS6[EGRESS]}
+    ip6 daddr vmap @{MAPS6[INGRESS]}
+  }}
+}}
+"""
+
+
 def changes(table: str, old: Ruleset, new: Ruleset) -> str:
     """Return what makes `new` of `old`; "" when nothing is to be done."""
     return "".join(f"{line}\n" for line in _changes(f"inet {table}", old, new))
 
 
 def _changes(table: str, old: Ruleset, new: Ruleset) -> Iterator[str]:
-    for kind, before, after in (
-        (ADDRESSES, _of_addresses(old), _of_addresses(new)),
-        (PORTS, _of_ports(old), _of_ports(new)),
+    for before, after in (
+        (_of_addresses(old), _of_addresses(new)),
+        (_of_ports(old), _of_ports(new)),
     ):
         for name in sorted(after.keys() - before.keys()):
-            yield f"add set {table} {name} {{ {kind}; }}"
+            yield f"add set {table} {name} {{ type {_type(name)}; }}"
         for name, elements in sorted(after.items()):
             yield from _elements(table, name, before.get(name, frozenset()), elements)
     for name in sorted(new.chains.keys() - old.chains.keys()):
@@ -64,14 +83,24 @@ def _changes(table: str, old: Ruleset, new: Ruleset) -> Iterator[str]:
             if name in old.chains:
                 yield f"flush chain {table} {name}"
             yield from (f"add rule {table} {name} {rule}" for rule in rules)
-    for way, name in MAPS.items():
-        yield from _judges(table, name, dict(old.judges[way]), dict(new.judges[way]))
+    for maps, ipv6 in ((MAPS, False), (MAPS6, True)):
+        for way, name in maps.items():
+            yield from _judges(table, name, _judged(old, way, ipv6), _judged(new, way, ipv6))
     for name in sorted(old.chains.keys() - new.chains.keys()):
         yield f"flush chain {table} {name}"
         yield f"delete chain {table} {name}"
     known = new.addresses.keys() | new.ports.keys()
     for name in sorted((old.addresses.keys() | old.ports.keys()) - known):
         yield f"delete set {table} {name}"
+
+
+def _type(name: str) -> str:
+    kind = "ipv6_addr" if name.startswith((PODS[IPV6], NAMED[IPV6])) else "ipv4_addr"
+    return f"{kind} {PORT}" if name.startswith(tuple(NAMED.values())) else kind
+
+
+def _judged(ruleset: Ruleset, way: str, ipv6: bool) -> dict[str, str]:
+    return {a: chain for a, chain in ruleset.judges[way].items() if (":" in a) is ipv6}
 
 
 def _judges(table: str, name: str, old: dict[str, str], new: dict[str, str]) -> Iterator[str]:
