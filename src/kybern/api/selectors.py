@@ -112,7 +112,7 @@ class Selector:
         for key, value in self._equal.items():
             if labels.get(key) != value:
                 return False
-        return all(requirement.matches(labels) for requirement in self._others)
+        return not self._others or all(one.matches(labels) for one in self._others)
 
     def __str__(self) -> str:
         """The selector as text, which `parse` reads back; keys in order, as upstream prints it."""

@@ -8,6 +8,7 @@ from kybern.api.apps.v1 import (
     Deployment,
     DeploymentStrategy,
     ReplicaSet,
+    ReplicaSetSpec,
     RollingUpdateDeployment,
 )
 from kybern.api.core import pods as ask
@@ -301,6 +302,33 @@ def test_a_rollout_survives_the_death_of_the_controllers():
             await it.settle(60)
             assert [p.spec.containers[0].image for p in await it.pods()] == ["web:2"] * 6
             assert (await condition(it, "Progressing"))[1] == "NewReplicaSetAvailable"
+            await it.quiet()
+
+    run_virtual(main())
+
+
+def test_many_pods_that_become_ready_one_by_one_are_not_counted_each_time():
+    async def main():
+        async with cluster("replicaset", nodes=False) as it:
+            web = deployment(replicas=600)
+            spec = ReplicaSetSpec(
+                replicas=600, selector=web.spec.selector, template=web.spec.template
+            )
+            await it.client.create(ReplicaSet(metadata=web.metadata, spec=spec))
+            await it.settle()
+            it.writes.clear()
+            status = {"phase": "Running", "conditions": [{"type": "Ready", "status": "True"}]}
+            for pod in await it.pods():
+                name = pod.metadata.name
+                body = {"status": status}
+                await it.client.patch(
+                    Pod, name, "default", body, type="strategic", subresource="status"
+                )
+                await it.settle(0.001)
+            await it.settle(1)
+            found = await it.client.get(ReplicaSet, "web", "default")
+            assert (found.status.replicas, found.status.readyReplicas) == (600, 600)
+            assert 0 < len(it.writes) < 100
             await it.quiet()
 
     run_virtual(main())

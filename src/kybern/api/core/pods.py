@@ -254,7 +254,7 @@ def is_terminating(pod: Pod) -> bool:
 
 def is_active(pod: Pod) -> bool:
     """Whether it counts for whoever wants so many of it: neither over nor told to go."""
-    return not is_terminal(pod) and not is_terminating(pod)
+    return pod.metadata.deletionTimestamp is None and not is_terminal(pod)
 
 
 def is_mirror(pod: Pod) -> bool:

@@ -24,6 +24,7 @@ from kybern.controllers.runtime.controller import Loop
 from kybern.controllers.runtime.dependents import Dependents
 from kybern.controllers.runtime.expectations import Expectations
 from kybern.controllers.runtime.ownership import BY_CONTROLLER, INDEXERS, claim, controller_of
+from kybern.controllers.runtime.pacing import Pacing
 from kybern.controllers.runtime.reconcile import DONE, After, Key, Outcome, key_of
 
 if TYPE_CHECKING:
@@ -71,6 +72,7 @@ class ReplicaSetController:
         self._pods = ctx.informers.of(Pod, indexers=INDEXERS)
         self._expected_pods: Expectations[Key] = Expectations(self._pods)
         self._expected_status: Expectations[Key] = Expectations(self._sets)
+        self._pacing: Pacing[Key] = Pacing(ctx.clock)
         self._unsure: dict[Key, list[Pod]] = {}
         """Pods that may be deleted: the server did not answer."""
         self._loop: Loop[Key] = Loop(
@@ -79,7 +81,7 @@ class ReplicaSetController:
             after=(self._sets, self._pods),
             workers=ctx.config.workers,
         )
-        self._sets.on_change(lambda one: self._loop.add(key_of(one)))
+        self._sets.on(add=self._seen, update=self._changed, delete=self._seen)
         Dependents(self._sets, self._loop.add, variety.selector).follow(self._pods)
 
     async def run(self) -> None:
@@ -90,6 +92,14 @@ class ReplicaSetController:
         """Return the loop's counters."""
         return self._loop.statistics()
 
+    def _seen(self, one: Any) -> None:
+        self._loop.add(key_of(one))
+
+    def _changed(self, old: Any, new: Any) -> None:
+        if old.metadata.generation != new.metadata.generation:
+            self._pacing.forget(key_of(new))
+        self._loop.add(key_of(new))
+
     async def reconcile(self, key: Key) -> Outcome:
         """Bring the number of pods closer to what is wanted, then write the status."""
         replica_set = self._sets.get(*key)
@@ -97,10 +107,15 @@ class ReplicaSetController:
             self._expected_pods.forget(key)
             self._expected_status.forget(key)
             self._unsure.pop(key, None)
+            self._pacing.forget(key)
             return DONE
         if not self._expected_status.satisfied(key):
             return CAUGHT_UP
+        if wait := self._pacing.wait(key):
+            return After(wait)
         await self._make_sure(key)  # before the cache is read: that must not be older
+        if not self._expected_pods.satisfied(key):
+            return CAUGHT_UP  # what is missing brings us back
         selector = self._variety.selector(replica_set)
         pods, written = await claim(self._client, replica_set, selector, self._pods)
         for pod in written:
@@ -114,10 +129,11 @@ class ReplicaSetController:
             failure = await self._act(key, replica_set, steps)
             if failure is None and (steps.create or steps.delete):
                 return CAUGHT_UP  # the pods' own events bring us back, with something to report
-        wait = await self._report(key, replica_set, pods, failure)
+        check = await self._report(key, replica_set, pods, failure)
         if failure is not None:
             raise errors.ServiceUnavailable(failure.message)
-        return After(wait) if outcome is DONE and wait is not None else outcome
+        self._pacing.looked(key, len(pods))
+        return After(check) if outcome is DONE and check is not None else outcome
 
     def _plan(self, replica_set: Any, pods: list[Pod]) -> Plan:
         active = [pod for pod in pods if ask.is_active(pod)]

@@ -24,7 +24,7 @@ from kybern.controllers.runtime.ownership import reference_to
 from kybern.lib.clock import parse_rfc3339, rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Sequence
+    from collections.abc import Callable, ItemsView, Iterable, Sequence
 
     from kybern.api.apps.v1 import ReplicaSet
     from kybern.api.core.v1 import ReplicationController
@@ -127,28 +127,56 @@ def status(
     replica_set: Replicas, pods: Iterable[Pod], now: float, failure: Failure | None
 ) -> Status:
     """Work out the status from all pods, those on their way out included."""
-    patience = replica_set.spec.minReadySeconds or 0
     template = replica_set.spec.template
-    labels = ((template.metadata.labels if template is not None else None) or {}).items()
-    active = [pod for pod in pods if ask.is_active(pod)]
-    ready = [pod for pod in active if ask.is_ready(pod)]
-    pending = [wait for pod in ready if (wait := available_in(pod, patience, now))]
-    leaving = sum(ask.is_terminating(pod) and not ask.is_terminal(pod) for pod in pods)
+    labels = (template.metadata.labels if template is not None else None) or {}
+    count = _count(pods, labels.items(), replica_set.spec.minReadySeconds or 0, now)
     return Status(
         ReplicaSetStatus(
-            replicas=len(active),
-            fullyLabeledReplicas=sum(
-                labels <= (pod.metadata.labels or {}).items() for pod in active
-            )
-            or None,
-            readyReplicas=len(ready) or None,
-            availableReplicas=len(ready) - len(pending) or None,
-            terminatingReplicas=leaving,
+            replicas=count.active,
+            fullyLabeledReplicas=count.labeled or None,
+            readyReplicas=count.ready or None,
+            availableReplicas=count.ready - count.pending or None,
+            terminatingReplicas=count.leaving,
             observedGeneration=replica_set.metadata.generation,
             conditions=_conditions(replica_set, failure, now),
         ),
-        min(pending, default=None),
+        count.soonest,
     )
+
+
+@dataclass(slots=True)
+class _Count:
+    """How many pods of each sort there are."""
+
+    active: int = 0
+    labeled: int = 0
+    ready: int = 0
+    pending: int = 0
+    """Ready, but not for long enough …"""
+    soonest: float | None = None
+    """… and when the first of them will have been."""
+    leaving: int = 0
+
+
+def _count(pods: Iterable[Pod], labels: ItemsView[str, str], patience: int, now: float) -> _Count:
+    """Look at each pod once: there may be very many."""
+    count = _Count()
+    for pod in pods:
+        if ask.is_terminal(pod):
+            continue
+        if pod.metadata.deletionTimestamp is not None:
+            count.leaving += 1
+            continue
+        count.active += 1
+        count.labeled += labels <= (pod.metadata.labels or {}).items()
+        wait = available_in(pod, patience, now)
+        if wait is None:
+            continue
+        count.ready += 1
+        if wait:
+            count.pending += 1
+            count.soonest = wait if count.soonest is None else min(wait, count.soonest)
+    return count
 
 
 def changed(replica_set: Replicas, new: Any) -> bool:
