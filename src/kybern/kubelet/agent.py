@@ -17,6 +17,7 @@ from kybern.client.events import Recorder
 from kybern.client.informer import Informers
 from kybern.client.transport import Unreachable
 from kybern.kubelet.cgroups import Cgroups
+from kybern.kubelet.csi.side import CsiSide
 from kybern.kubelet.housekeeping import Housekeeping
 from kybern.kubelet.node import events as node_events
 from kybern.kubelet.node import facts, registration
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
+    from kybern.client.informer import Informer
     from kybern.client.rest import Client
     from kybern.kubelet.config import KubeletConfig
     from kybern.kubelet.pods.tools import HostPorts
@@ -117,13 +119,16 @@ class Kubelet:
         recorder = Recorder(self._client, "kubelet", config.node_name)
         tasks.spawn_forever(recorder.run, "events")
         await self._local_volumes.mount_all()
-        tools = self._tools(machine, version.runtime_name, recorder, services)
+        tokens = Tokens(self._client, clock)
+        csi = CsiSide(config, self._client, clock, recorder, tokens, tasks)
+        csi.volumes.recover()
+        tools = self._tools(machine, version.runtime_name, recorder, services, csi, tokens)
         tools.cgroups.prepare()
         reporter = Reporter(self._client, clock, tasks)
         roster = self.roster = Roster(tools, reporter, tasks, self._labels)
         roster.adopt(await survey(runtime))
 
-        self._server = KubeletServer(config, roster, runtime, clock, self._local_volumes)
+        self._server = KubeletServer(config, roster, runtime, clock, self._local_volumes, csi)
         port = await self._server.start()
         runtime_version = f"{version.runtime_name}://{version.runtime_version}"
         base = registration.base_status(machine, config, runtime_version, tools.node.ips, port)
@@ -134,8 +139,9 @@ class Kubelet:
 
         tell("Starting", "Starting kubelet.")
         node_reporter = self._node_reporter = NodeReporter(
-            config, self._client, runtime, clock, base, lambda: self._register(machine, base), tell
-        )
+            config, self._client, runtime, clock, base, lambda: self._register(machine, base), tell,
+            csi.attachments,
+        )  # fmt: skip
         node_reporter.registered(await self._register(machine, await node_reporter.current()))
         if node_reporter.ready:
             self.ready.set()
@@ -144,11 +150,15 @@ class Kubelet:
         )
         tasks.spawn_forever(heartbeat.run, "heartbeat")
         tasks.spawn_forever(node_reporter.run, "node status")
+        tasks.spawn_forever(csi.run, "storage drivers")
+        csi.drivers.on_added(roster.try_again)
         nodes.on(add=self._saw_node, update=lambda old, new: self._saw_change(old, new, tell))
+        nodes.on_change(csi.attachments.saw)
         await services.wait_synced()
         pods.on(add=roster.added, update=roster.updated, delete=roster.deleted)
         await pods.wait_synced()
         roster.end_orphans()
+        tasks.spawn(csi.volumes.drop_unused(), name="volumes nobody uses")
         housekeeping = Housekeeping(config, roster, runtime, clock, node_reporter)
         tasks.spawn_forever(housekeeping.run, "housekeeping")
         await self._follow_runtime(roster, node_reporter, tasks)
@@ -168,16 +178,25 @@ class Kubelet:
             await self._clock.sleep(self.config.relist_interval)
             await roster.relist()
 
-    def _tools(self, machine: facts.Machine, runtime_name: str, recorder, services) -> Tools:  # type: ignore[no-untyped-def] # noqa: ANN001
+    def _tools(
+        self,
+        machine: facts.Machine,
+        runtime_name: str,
+        recorder: Recorder,
+        services: Informer[Service],
+        csi: CsiSide,
+        tokens: Tokens,
+    ) -> Tools:
         config, clock = self.config, self._clock
         objects = WatchedObjects(self._client, self._tasks, self._objects_changed)
         volumes = Volumes(
             config.pods_dir,
             self._client,
             objects,
-            Tokens(self._client, clock),
+            tokens,
             clock,
             self._local_volumes,
+            csi.volumes,
         )
         volumes.make_root()
 

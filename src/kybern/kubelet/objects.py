@@ -1,4 +1,4 @@
-"""The ConfigMaps and Secrets that pods on this node use, and word of their changes.
+"""The ConfigMaps, Secrets and claims that pods on this node use, and word of their changes.
 
 In:   which pod uses which objects.
 Out:  the objects; a callback with the pods to look at when one changes.
@@ -13,7 +13,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, NamedTuple
 
-from kybern.api.core.v1 import ConfigMap, Secret
+from kybern.api.core.v1 import ConfigMap, PersistentVolumeClaim, Secret
 from kybern.api.errors import ApiError, Forbidden, NotFound
 from kybern.client.informer import Informer
 from kybern.client.transport import Unreachable
@@ -25,7 +25,12 @@ if TYPE_CHECKING:
     from kybern.kubelet.pods.environment import Reference
     from kybern.lib.tasks import Tasks
 
-TYPES: dict[str, type[ConfigMap | Secret]] = {"ConfigMap": ConfigMap, "Secret": Secret}
+Object = ConfigMap | Secret | PersistentVolumeClaim
+TYPES: dict[str, type[Object]] = {
+    "ConfigMap": ConfigMap,
+    "Secret": Secret,
+    "PersistentVolumeClaim": PersistentVolumeClaim,
+}
 
 
 class Key(NamedTuple):
@@ -41,7 +46,7 @@ class Watched:
 
     __slots__ = ("informer", "task", "users", "version")
 
-    def __init__(self, informer: Informer[ConfigMap | Secret], task: asyncio.Task[None]) -> None:
+    def __init__(self, informer: Informer[Object], task: asyncio.Task[None]) -> None:
         self.informer = informer
         self.task = task
         self.users: set[str] = set()
@@ -59,11 +64,11 @@ class WatchedObjects:
         self._tasks = tasks
         self._changed = changed
         self._watched: dict[Key, Watched] = {}
-        self._reading: dict[Key, asyncio.Future[ConfigMap | Secret | Exception | None]] = {}
+        self._reading: dict[Key, asyncio.Future[Object | Exception | None]] = {}
 
     async def read(
         self, namespace: str, references: Iterable[Reference]
-    ) -> dict[Reference, ConfigMap | Secret | None]:
+    ) -> dict[Reference, Object | None]:
         """Return objects; None for each that does not exist or may not be read."""
         wanted = list(dict.fromkeys(references))
         async with asyncio.TaskGroup() as group:
@@ -86,7 +91,7 @@ class WatchedObjects:
         """Return how many objects are watched."""
         return {"watched": len(self._watched)}
 
-    async def _read(self, key: Key) -> ConfigMap | Secret | None:
+    async def _read(self, key: Key) -> Object | None:
         watched = self._watched.get(key)
         if watched is not None and watched.informer.synced:
             found = watched.informer.get(key.namespace, key.name)
@@ -97,7 +102,7 @@ class WatchedObjects:
             watched.version = _version(found)
         return found
 
-    async def _get_once(self, key: Key) -> ConfigMap | Secret | None:
+    async def _get_once(self, key: Key) -> Object | None:
         """Get an object; whoever asks while the answer is on its way shares it."""
         reading = self._reading.get(key)
         if reading is None:
@@ -110,7 +115,7 @@ class WatchedObjects:
             raise found
         return found
 
-    async def _get(self, key: Key) -> ConfigMap | Secret | Exception | None:
+    async def _get(self, key: Key) -> Object | Exception | None:
         """Get an object; a failure is returned: it is for those who asked, not for this task."""
         try:
             return await self._client.get(TYPES[key.kind], key.name, key.namespace)
@@ -122,7 +127,7 @@ class WatchedObjects:
     def _watch(self, key: Key) -> Watched:
         watched = self._watched.get(key)
         if watched is None:
-            informer: Informer[ConfigMap | Secret] = Informer(
+            informer: Informer[Object] = Informer(
                 self._client,
                 TYPES[key.kind],
                 key.namespace,
@@ -142,12 +147,12 @@ class WatchedObjects:
             watched.task.cancel()
             del self._watched[key]
 
-    def _heard(self, key: Key, obj: ConfigMap | Secret) -> None:
+    def _heard(self, key: Key, obj: Object) -> None:
         watched = self._watched.get(key)
         # The watch begins by telling what the first read told already.
         if watched is not None and _version(obj) != watched.version:
             self._changed(frozenset(watched.users))
 
 
-def _version(obj: ConfigMap | Secret | None) -> str:
+def _version(obj: Object | None) -> str:
     return (obj.metadata.resourceVersion if obj is not None else None) or ""

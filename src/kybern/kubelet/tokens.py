@@ -27,6 +27,7 @@ class Token(NamedTuple):
 
     text: str
     refresh_at: float
+    expires: str
 
 
 class Tokens:
@@ -69,5 +70,6 @@ class Tokens:
             "token",
             request,
         )
-        expires = parse_rfc3339(answer.status.expirationTimestamp or "")
-        return Token(answer.status.token or "", asked + min((expires - asked) * USED_UP, OLDEST))
+        stamp = answer.status.expirationTimestamp or ""
+        refresh_at = asked + min((parse_rfc3339(stamp) - asked) * USED_UP, OLDEST)
+        return Token(answer.status.token or "", refresh_at, stamp)

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
     from kybern.api.core.v1 import NodeCondition
     from kybern.client.rest import Client
     from kybern.kubelet.config import KubeletConfig
+    from kybern.kubelet.csi.attachments import Attachments
     from kybern.kubelet.runtime.interface import Runtime
     from kybern.kubelet.runtime.messages.image import Image
     from kybern.kubelet.runtime.messages.service import RuntimeCondition
@@ -51,10 +52,12 @@ class NodeReporter:
         base: NodeStatus,
         reregister: Callable[[], Awaitable[Node]],
         tell: Callable[[str], None],
+        attachments: Attachments,
     ) -> None:
         """`base` is the part of the status that stays; `reregister` makes the Node again.
 
-        `tell` records an event about the node, whose reason it is given.
+        `tell` records an event about the node, whose reason it is given; `attachments` knows which
+        volumes are in use, and is told when that was reported.
         """
         self._config = config
         self._client = client
@@ -63,6 +66,8 @@ class NodeReporter:
         self._base = base
         self._reregister = reregister
         self._tell = tell
+        self._attachments = attachments
+        attachments.report_with(self.wake)
         self._sent: NodeStatus | None = None
         self._told: list[NodeCondition] = []
         self._wake = asyncio.Event()
@@ -79,6 +84,8 @@ class NodeReporter:
     def registered(self, node: Node) -> None:
         """Take the Node as the API server has it."""
         self._sent = node.status
+        self._attachments.reported(node.status.volumesInUse or ())
+        self._attachments.saw(node)
 
     async def current(self) -> NodeStatus:
         """Return the status as it is now."""
@@ -90,6 +97,7 @@ class NodeReporter:
         )
         runtime = await self._ask_runtime()
         status.images = self._images
+        status.volumesInUse = self._attachments.in_use() or None
         before = (self._sent.conditions if self._sent else None) or ()
         status.conditions = node_conditions(measured, runtime, before, self._clock.now())
         for reason in events.of_conditions(self._told, status.conditions):
@@ -116,7 +124,8 @@ class NodeReporter:
                 continue
 
     async def _report(self, status: NodeStatus) -> None:
-        body = {"status": codec.to_tree(status)}
+        tree = codec.to_tree(status)
+        body = {"status": {**tree, "volumesInUse": status.volumesInUse}}  # also that there are none
         name = self._config.node_name
         try:
             node = await self._client.patch(
@@ -124,6 +133,7 @@ class NodeReporter:
             )
         except NotFound:
             node = await self._reregister()
+            self.wake()  # the new one does not say yet which volumes are in use
         self.registered(node)
 
     async def _ask_runtime(self) -> list[RuntimeCondition] | None:

@@ -33,7 +33,7 @@ from kybern.kubelet.runtime.interface import RuntimeFailure
 from kybern.kubelet.runtime.messages.container import ContainerState, Mount
 from kybern.kubelet.volumes import sub_path
 from kybern.kubelet.volumes.content import VolumeProblem
-from kybern.kubelet.volumes.plan import is_read_only, mount_plans
+from kybern.kubelet.volumes.plan import device_plans, is_read_only, mount_plans
 from kybern.lib import logs
 
 if TYPE_CHECKING:
@@ -161,6 +161,7 @@ async def _config(
             mounts=mounts,
             image_user=_image_user(image),
             target_id=_target(record, wanted),
+            devices=device_plans(wanted.spec, record.places, _fixed(record)),
         )
         return translate.container_config(pod, wanted, parts, tools.node.facts)
     except (ConfigProblem, VolumeProblem, OSError) as problem:
@@ -182,9 +183,9 @@ def _mounts(
     tools: Tools, record: PodRecord, wanted: Wanted, variables: dict[str, str], restarts: int
 ) -> list[Mount]:
     pod_dir = tools.volumes.pod_dir(record.uid)
-    fixed = {v.name for v in record.pod.spec.volumes or () if is_read_only(v)}
     mounts = []
-    for index, plan in enumerate(mount_plans(wanted.spec, record.places, variables, fixed)):
+    plans = mount_plans(wanted.spec, record.places, variables, _fixed(record))
+    for index, plan in enumerate(plans):
         host_path = plan.host_path
         if plan.sub_path:
             place = pod_dir / "volume-subpaths" / plan.volume / wanted.name / str(index)
@@ -200,6 +201,11 @@ def _mounts(
     if path and path not in taken:
         mounts.append(Mount(path, str(_message_file(pod_dir, wanted.name, restarts))))
     return mounts
+
+
+def _fixed(record: PodRecord) -> set[str]:
+    """Return the volumes nobody may write to."""
+    return {v.name for v in record.pod.spec.volumes or () if is_read_only(v)}
 
 
 def _message_file(pod_dir: Path, name: str, restarts: int) -> Path:

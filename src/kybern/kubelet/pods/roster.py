@@ -127,7 +127,7 @@ class Roster:
         self._resizes.begin()
         for uid in self._tools.volumes.left_behind():
             if uid not in self._workers:
-                self._tasks.spawn(self._tools.volumes.tear_down(uid), name=f"tear down {uid}")
+                self._tasks.spawn(self._tools.volumes.clear(uid), name=f"tear down {uid}")
         for uid in self._tools.cgroups.left_behind():
             if uid not in self._workers:
                 self._tools.cgroups.remove(uid)
@@ -164,6 +164,11 @@ class Roster:
         for uid in uids:
             if worker := self._workers.get(uid):
                 worker.objects_changed()
+
+    def try_again(self) -> None:
+        """Have pods do at once what did not work before."""
+        for worker in self._workers.values():
+            worker.try_again()
 
     # --- questions
 

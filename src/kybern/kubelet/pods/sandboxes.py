@@ -18,7 +18,8 @@ from kybern.kubelet.runtime import translate
 from kybern.kubelet.runtime.interface import RuntimeFailure
 from kybern.kubelet.runtime.messages.sandbox import Protocol
 from kybern.kubelet.volumes import plan as volume_plan
-from kybern.kubelet.volumes.act import NEVER, MountFailed
+from kybern.kubelet.volumes.act import NEVER
+from kybern.kubelet.volumes.content import MountFailed
 
 if TYPE_CHECKING:
     from kybern.api.core.v1 import Pod
@@ -55,16 +56,17 @@ async def prepare_volumes(tools: Tools, record: PodRecord) -> None:
         mounted = await tools.volumes.prepare(pod, facts(tools, record))
     except MountFailed as failed:
         record.refresh_at = 0.0
-        tools.tell(pod, WARNING, "FailedMount", str(failed))
+        tools.tell(pod, WARNING, failed.reason, str(failed))
         raise PodTrouble(str(failed)) from None
     record.places = mounted.places
     record.refresh_at = min(record.refresh_at, mounted.refresh_at)
 
 
 def watch_objects(tools: Tools, record: PodRecord) -> None:
-    """Be told when a ConfigMap or Secret changes which is in a volume, or for which one waits."""
+    """Be told when something changes which is in a volume, or for which one waits."""
     pod = record.pod
-    wanted = set().union(*(volume_plan.references(v) for v in pod.spec.volumes or ()))
+    wanted = tools.volumes.followed(pod)
+    wanted = wanted.union(*(volume_plan.references(v) for v in pod.spec.volumes or ()))
     for name in record.held:
         waiting = specs.find(pod, name)
         if waiting is not None:

@@ -28,6 +28,7 @@ from kybern.kubelet.pods.view import PodView, State
 from kybern.kubelet.probes.act import PodProbes
 from kybern.kubelet.runtime.interface import Happened, RuntimeFailure
 from kybern.kubelet.volumes.act import NEVER
+from kybern.kubelet.volumes.content import VolumeProblem
 from kybern.lib import logs
 from kybern.lib.backoff import Backoff
 from kybern.lib.clock import parse_rfc3339
@@ -147,6 +148,11 @@ class PodWorker:
             self.record.pending = pending
             self.wake()
 
+    def try_again(self) -> None:
+        """Do now what did not work before: something it may have been waiting for is there."""
+        if self.record.troubles:
+            self.wake()
+
     def tell_to_stop(self) -> None:
         """Let the pod end; a second time, with the grace it has been given meanwhile."""
         self.phase = next_phase(self.phase, Event.TOLD_TO_STOP)
@@ -180,7 +186,7 @@ class PodWorker:
                 await self._take_step()
             except RuntimeFailure as failure:
                 self._note_trouble("runtime failed", failure.described)
-            except OSError as error:
+            except (OSError, VolumeProblem) as error:
                 self._note_trouble("the machine refused", str(error))
             await self._wait()
 

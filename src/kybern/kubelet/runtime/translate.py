@@ -58,6 +58,7 @@ class ContainerParts:
     mounts: Sequence[c.Mount]
     image_user: security.ImageUser = field(default_factory=security.ImageUser)
     target_id: str = ""
+    devices: Sequence[c.Device] = ()
 
 
 def sandbox_config(pod: Pod, parts: SandboxParts) -> s.PodSandboxConfig:
@@ -118,6 +119,7 @@ def container_config(
         working_dir=spec.workingDir or "",
         envs=[c.KeyValue(key, value) for key, value in variables.items()],
         mounts=list(parts.mounts),
+        devices=list(parts.devices),
         labels={**_pod_labels(pod), labels.CONTAINER_NAME: spec.name},
         annotations=_annotations(pod, spec, parts.restarts),
         log_path=f"{spec.name}/{parts.restarts}.log",

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     import ssl
 
     from kybern.kubelet.config import KubeletConfig
+    from kybern.kubelet.csi.side import CsiSide
     from kybern.kubelet.pods.roster import Roster
     from kybern.kubelet.pods.view import ContainerView
     from kybern.kubelet.pods.worker import PodWorker
@@ -65,9 +66,11 @@ class KubeletServer:
         runtime: Runtime,
         clock: Clock,
         local_volumes: LocalVolumes,
+        csi: CsiSide,
     ) -> None:
         self._config = config
         self._local_volumes = local_volumes
+        self._csi = csi
         self._roster = roster
         self._runtime = runtime
         self._clock = clock
@@ -149,12 +152,18 @@ class KubeletServer:
             case ["pods"] | ["runningpods"]:
                 return Response(200, codec.encode(PodList(items=self._roster.pods())))
             case ["stats", "summary"]:
-                return Response(200, await stats.summary(self._config, self._roster, self._runtime))
+                return Response(200, await self._stats())
             case ["metrics"]:
                 return Response(200, REGISTRY.expose(), METRICS)
             case ["localVolumes", name]:
                 return await local_volumes.answer(request, self._local_volumes, name)
+            case ["csi", driver, service, method]:
+                return await self._csi.forwarding.answer(request, driver, service, method)
         raise Refused(404, "404 page not found")
+
+    async def _stats(self) -> bytes:
+        volumes = self._csi.volumes.usage
+        return await stats.summary(self._config, self._roster, self._runtime, volumes)
 
     # --- logs
 

@@ -13,11 +13,16 @@ from typing import TYPE_CHECKING, Any
 
 import msgspec
 
+from kybern.csi.messages import UsageUnit
 from kybern.kubelet.runtime import labels
 from kybern.lib.clock import rfc3339
 
 if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
+
+    from kybern.csi.messages import VolumeUsage
     from kybern.kubelet.config import KubeletConfig
+    from kybern.kubelet.csi.source import CsiVolume
     from kybern.kubelet.pods.roster import Roster
     from kybern.kubelet.runtime.interface import Runtime
     from kybern.kubelet.runtime.messages.container import ContainerStats
@@ -25,10 +30,19 @@ if TYPE_CHECKING:
 
 NANO = 1_000_000_000
 TICKS = os.sysconf("SC_CLK_TCK")
+FILL: dict[int, tuple[str, str, str]] = {
+    UsageUnit.BYTES: ("availableBytes", "capacityBytes", "usedBytes"),
+    UsageUnit.INODES: ("inodesFree", "inodes", "inodesUsed"),
+}
 
 
-async def summary(config: KubeletConfig, roster: Roster, runtime: Runtime) -> bytes:
-    """Return the summary of the node and its pods."""
+async def summary(
+    config: KubeletConfig,
+    roster: Roster,
+    runtime: Runtime,
+    usage: Callable[[str], Awaitable[list[tuple[CsiVolume, list[VolumeUsage]]]]],
+) -> bytes:
+    """Return the summary of the node and its pods; `usage` tells of the volumes of a pod."""
     by_pod: dict[str, list[ContainerStats]] = {}
     for measured in await runtime.container_stats():
         if measured.attributes is not None:
@@ -40,15 +54,16 @@ async def summary(config: KubeletConfig, roster: Roster, runtime: Runtime) -> by
         containers = [_container(measured) for measured in by_pod.get(record.uid, ())]
         if containers:
             reference = {"name": record.name, "namespace": record.namespace, "uid": record.uid}
-            pods.append(
-                {
-                    "podRef": reference,
-                    "startTime": record.pod.status.startTime,
-                    "containers": containers,
-                    "cpu": _sum(containers, "cpu"),
-                    "memory": _sum(containers, "memory"),
-                }
-            )
+            found = {
+                "podRef": reference,
+                "startTime": record.pod.status.startTime,
+                "containers": containers,
+                "cpu": _sum(containers, "cpu"),
+                "memory": _sum(containers, "memory"),
+            }
+            if volumes := [_volume(*each) for each in await usage(record.uid)]:
+                found["volume"] = volumes
+            pods.append(found)
     return msgspec.json.encode({"node": _node(config.node_name), "pods": pods})
 
 
@@ -69,6 +84,18 @@ def _container(measured: ContainerStats) -> dict[str, Any]:
             "workingSetBytes": _value(memory.working_set_bytes),
             "rssBytes": _value(memory.rss_bytes),
         }
+    return found
+
+
+def _volume(volume: CsiVolume, usage: list[VolumeUsage]) -> dict[str, Any]:
+    found: dict[str, Any] = {"name": volume.volume}
+    if volume.claim is not None:
+        meta = volume.claim.metadata
+        found["pvcRef"] = {"name": meta.name, "namespace": meta.namespace}
+    for each in usage:
+        if each.unit in FILL:
+            free, total, used = FILL[each.unit]
+            found |= {free: each.available, total: each.total, used: each.used}
     return found
 
 

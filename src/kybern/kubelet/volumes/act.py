@@ -17,36 +17,42 @@ from typing import TYPE_CHECKING
 
 from kybern.api.errors import ApiError
 from kybern.client.transport import Unreachable
+from kybern.kubelet.csi import source as csi_source
 from kybern.kubelet.pods import qos
+from kybern.kubelet.pods.environment import Reference
 from kybern.kubelet.volumes import atomic, claims, empty_dir, host_path, mounts, nfs
 from kybern.kubelet.volumes.config_map import config_map_files
-from kybern.kubelet.volumes.content import DEFAULT_MODE, Payload, VolumeProblem
+from kybern.kubelet.volumes.content import DEFAULT_MODE, MountFailed, Payload, VolumeProblem
 from kybern.kubelet.volumes.downward_api import downward_files
 from kybern.kubelet.volumes.local_images import LocalVolumeProblem
-from kybern.kubelet.volumes.plan import IN_MEMORY, TEXT_KINDS, references, volume_plans
+from kybern.kubelet.volumes.plan import (
+    FILESYSTEM,
+    IN_MEMORY,
+    TEXT_KINDS,
+    check_use,
+    references,
+    volume_plans,
+)
 from kybern.kubelet.volumes.projected import Found, projected_files, token_key
 from kybern.kubelet.volumes.secret import secret_files
+from kybern.lib import logs
+from kybern.lib.backoff import Backoff
 
 if TYPE_CHECKING:
-    from kybern.api.core.v1 import ConfigMap, Pod, Secret, Volume
+    from kybern.api.core.v1 import Pod, Volume
     from kybern.client.rest import Client
-    from kybern.kubelet.objects import WatchedObjects
-    from kybern.kubelet.pods.environment import Reference
+    from kybern.kubelet.csi.volumes import CsiVolumes
+    from kybern.kubelet.objects import Object, WatchedObjects
     from kybern.kubelet.pods.field_values import Facts
     from kybern.kubelet.tokens import Token, Tokens
     from kybern.kubelet.volumes.local_images import LocalVolumes
     from kybern.kubelet.volumes.plan import VolumePlan
     from kybern.lib.clock import Clock
 
+log = logs.get("kubelet.volumes")
 NEVER = float("inf")
+AGAIN = Backoff(initial=0.5, factor=2.0, cap=60.0)
 PODS_MODE = 0o750  # upstream's
-
-
-class MountFailed(Exception):
-    """A volume could not be made; `str()` is the event's text."""
-
-    def __init__(self, volume: str, why: str) -> None:
-        super().__init__(f'MountVolume.SetUp failed for volume "{volume}" : {why}')
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,9 +74,11 @@ class Volumes:
         tokens: Tokens,
         clock: Clock,
         local: LocalVolumes,
+        csi: CsiVolumes,
     ) -> None:
         self._pods_dir = pods_dir
         self._local = local
+        self._csi = csi
         self._prepared: set[str] = set()
         self._client = client
         self._objects = objects
@@ -106,20 +114,45 @@ class Volumes:
         places = {}
         for plan in plans:
             try:
-                places[plan.name] = await self._make(pod, plan, available)
+                places[plan.name], again = await self._make(pod, plan, available)
             except (VolumeProblem, LocalVolumeProblem, OSError) as problem:
                 raise MountFailed(plan.name, str(problem)) from None
+            refresh_at = min(refresh_at, again or NEVER)
         self._prepared.add(uid)
         return Mounted(places, refresh_at)
 
+    def followed(self, pod: Pod) -> set[Reference]:
+        """Return the claims whose changes concern the volumes that a pod has."""
+        claims = self._csi.claims_of(pod.metadata.uid or "")
+        return {Reference("PersistentVolumeClaim", name) for name in claims}
+
     async def tear_down(self, uid: str) -> None:
-        """Unmount and remove everything of a pod."""
+        """Unmount and remove everything of a pod.
+
+        Raises:
+            VolumeProblem, OSError: something cannot be unmounted now; nothing in it is removed.
+        """
         self._tokens.forget(uid)
         self._prepared.discard(uid)
         directory = self.pod_dir(uid)
+        mounts.unmount_below(str(directory / "volume-subpaths"))
+        await self._csi.take_down(uid)
         if directory.is_dir():
             mounts.unmount_below(str(directory))
             await asyncio.to_thread(shutil.rmtree, directory, ignore_errors=True)
+
+    async def clear(self, uid: str) -> None:
+        """Tear down what is left of a pod that is gone, however often it has to be tried."""
+        attempt = 0
+        while True:
+            try:
+                await self.tear_down(uid)
+            except (VolumeProblem, OSError) as problem:
+                log.warning("volumes not torn down", uid=uid, why=str(problem))
+                await self._clock.sleep(AGAIN.delay(attempt))
+                attempt += 1
+            else:
+                return
 
     def left_behind(self) -> list[str]:
         """Return the uids of pods which have a directory."""
@@ -130,9 +163,7 @@ class Volumes:
 
     async def _gather(
         self, pod: Pod, namespace: str, wanted: set[Reference], plans: list[VolumePlan]
-    ) -> tuple[
-        dict[Reference, ConfigMap | Secret | None], tuple[dict[tuple[str, int], str], float]
-    ]:
+    ) -> tuple[dict[Reference, Object | None], tuple[dict[tuple[str, int], str], float]]:
         try:
             async with asyncio.TaskGroup() as group:
                 objects = group.create_task(self._objects.read(namespace, wanted))
@@ -165,7 +196,8 @@ class Volumes:
         except (ApiError, Unreachable) as error:
             raise MountFailed(volume, f"failed to fetch token: {error}") from None
 
-    async def _make(self, pod: Pod, plan: VolumePlan, found: Found) -> str:
+    async def _make(self, pod: Pod, plan: VolumePlan, found: Found) -> tuple[str, float]:
+        """Make one volume; return where it is, and when it is to be looked at again or 0."""
         volume = plan.volume
         if plan.kind in TEXT_KINDS:
             payload = _payload(pod, volume, found)
@@ -175,16 +207,25 @@ class Volumes:
         elif plan.kind == "hostPath" and volume.hostPath is not None:
             host_path.check(volume.hostPath.path, volume.hostPath.type or "")
         elif plan.kind in ("persistentVolumeClaim", "ephemeral"):
-            directory = self.pod_dir(pod.metadata.uid or "") / "volumes"
-            place = await claims.place(self._client, pod, volume, directory)
-            if pod.metadata.uid not in self._prepared:
-                await self._local.before_use(place)
-            return place
+            return await self._make_claimed(pod, volume)
+        elif plan.kind == "csi":
+            return await self._csi.mount(pod, csi_source.of_pod(pod, volume))
         elif plan.kind == "nfs" and volume.nfs is not None:
             await asyncio.to_thread(nfs.mount, volume.nfs, (), plan.path)
         else:
             raise VolumeProblem(f"volumes of kind {plan.kind} are not supported by this node")
-        return plan.path
+        return plan.path, 0.0
+
+    async def _make_claimed(self, pod: Pod, volume: Volume) -> tuple[str, float]:
+        claim, bound = await claims.bound(self._client, pod, volume)
+        check_use(pod, volume.name, bound.spec.volumeMode or FILESYSTEM)
+        if bound.spec.csi is not None:
+            asked = volume.persistentVolumeClaim
+            return await self._csi.mount(pod, csi_source.of_claim(volume.name, asked, claim, bound))
+        place = await claims.place(bound, self.pod_dir(pod.metadata.uid or "") / "volumes")
+        if pod.metadata.uid not in self._prepared:
+            await self._local.before_use(place)
+        return place, 0.0
 
     def _write(self, pod: Pod, plan: VolumePlan, payload: Payload) -> None:
         directory = Path(plan.path)

@@ -1,8 +1,9 @@
-"""Where a persistent volume is, for the kinds that are a directory of this node.
+"""What a pod's claim is bound to, and where that is if it is a directory of this node.
 
 In:   a pod's claim.
-Out:  the path of the volume bound to it; VolumeProblem while there is none, or for other kinds.
-By:   volumes/act.py. Volumes of storage drivers (CSI) are not supported yet.
+Out:  the claim and its volume; the path of one that is no storage driver's; VolumeProblem while
+      there is none, or for kinds this node does not have.
+By:   volumes/act.py.
 """
 
 from __future__ import annotations
@@ -14,7 +15,7 @@ from kybern.api.core.v1 import PersistentVolume, PersistentVolumeClaim
 from kybern.api.errors import ApiError
 from kybern.kubelet.volumes import host_path, nfs
 from kybern.kubelet.volumes.content import VolumeProblem
-from kybern.kubelet.volumes.plan import NFS
+from kybern.kubelet.volumes.plan import BLOCK, NFS
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -23,11 +24,13 @@ if TYPE_CHECKING:
     from kybern.client.rest import Client
 
 
-async def place(client: Client, pod: Pod, volume: Volume, directory: Path) -> str:
-    """Return the directory of the volume bound to a claim; below `directory` if it is mounted.
+async def bound(
+    client: Client, pod: Pod, volume: Volume
+) -> tuple[PersistentVolumeClaim, PersistentVolume]:
+    """Return the claim that a pod's volume names, and the volume bound to it.
 
     Raises:
-        VolumeProblem: there is none, or none that is a directory of this node.
+        VolumeProblem: there is none.
     """
     namespace = pod.metadata.namespace or ""
     if volume.persistentVolumeClaim is not None:
@@ -38,18 +41,26 @@ async def place(client: Client, pod: Pod, volume: Volume, directory: Path) -> st
         claim = await client.get(PersistentVolumeClaim, name, namespace)
         if claim.status.phase != "Bound" or not claim.spec.volumeName:
             raise VolumeProblem(f'PVC "{namespace}/{name}" is not bound')
-        bound = await client.get(PersistentVolume, claim.spec.volumeName)
+        return claim, await client.get(PersistentVolume, claim.spec.volumeName)
     except ApiError as error:
         raise VolumeProblem(f"error processing PVC {namespace}/{name}: {error}") from None
-    spec = bound.spec
+
+
+async def place(bound: PersistentVolume, directory: Path) -> str:
+    """Return the directory of a volume; below `directory` if it is mounted.
+
+    Raises:
+        VolumeProblem: it is no directory of this node.
+    """
+    spec, name = bound.spec, bound.metadata.name or ""
     if spec.hostPath is not None:
         host_path.check(spec.hostPath.path, spec.hostPath.type or "")
         return spec.hostPath.path
     if spec.local is not None:
-        host_path.check(spec.local.path, "Directory")
+        host_path.check(spec.local.path, "BlockDevice" if spec.volumeMode == BLOCK else "Directory")
         return spec.local.path
     if spec.nfs is not None:
-        mounted = str(directory / NFS / claim.spec.volumeName)
+        mounted = str(directory / NFS / name)
         await asyncio.to_thread(nfs.mount, spec.nfs, spec.mountOptions or (), mounted)
         return mounted
-    raise VolumeProblem(f'PersistentVolume "{claim.spec.volumeName}" is of no kind this node has')
+    raise VolumeProblem(f'PersistentVolume "{name}" is of no kind this node has')

@@ -32,6 +32,15 @@ class VolumeProblem(Exception):
     """A volume cannot be made as asked (yet); `str()` is for the pod's events."""
 
 
+class MountFailed(Exception):
+    """A volume could not be made; `str()` is the event's text."""
+
+    reason = "FailedMount"
+
+    def __init__(self, volume: str, why: str, step: str = "MountVolume.SetUp") -> None:
+        super().__init__(f'{step} failed for volume "{volume}" : {why}')
+
+
 def pick(
     available: Mapping[str, bytes],
     items: Iterable[KeyToPath] | None,

@@ -10,9 +10,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kybern.kubelet.pods import specs
 from kybern.kubelet.pods.environment import ConfigProblem, Reference
 from kybern.kubelet.pods.expansion import expand, unknown_references
 from kybern.kubelet.runtime.messages import container as c
+from kybern.kubelet.volumes.content import VolumeProblem
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Mapping
@@ -31,6 +33,7 @@ TEXT_KINDS = {
 IN_MEMORY = ("secret", "projected")  # they hold credentials, which belong on no disk
 EMPTY_DIR = "kubernetes.io~empty-dir"
 NFS = "kubernetes.io~nfs"
+BLOCK, FILESYSTEM = "Block", "Filesystem"
 PROPAGATION = {
     "HostToContainer": c.MountPropagation.HOST_TO_CONTAINER,
     "Bidirectional": c.MountPropagation.BIDIRECTIONAL,
@@ -114,12 +117,37 @@ def is_read_only(volume: Volume) -> bool:
 
     Source: GetAttributes of upstream's volume plugins.
     """
-    claim, share = volume.persistentVolumeClaim, volume.nfs
+    claim, share, driver = volume.persistentVolumeClaim, volume.nfs, volume.csi
     return (
         volume_kind(volume) in TEXT_KINDS
         or (claim is not None and bool(claim.readOnly))
         or (share is not None and bool(share.readOnly))
+        or (driver is not None and bool(driver.readOnly))
     )
+
+
+def device_plans(
+    container: AnyContainer, places: Mapping[str, str], read_only: Collection[str] = ()
+) -> list[c.Device]:
+    """Return where a container sees which volume as a block device."""
+    return [
+        c.Device(each.devicePath, places[each.name], "r" if each.name in read_only else "mrw")
+        for each in container.volumeDevices or ()
+    ]
+
+
+def check_use(pod: Pod, volume: str, mode: str) -> None:
+    """Refuse a volume that a container uses in another way than it was made for.
+
+    Raises:
+        VolumeProblem: with upstream's words.
+    """
+    other = "volumeMounts" if mode == BLOCK else "volumeDevices"
+    for wanted in specs.all_containers(pod):
+        if any(each.name == volume for each in getattr(wanted.spec, other) or ()):
+            raise VolumeProblem(
+                f"volume {volume} has volumeMode {mode}, but is specified in {other}"
+            )
 
 
 def mount_plans(
