@@ -123,6 +123,26 @@ async def test_replicas_follow_the_load(w: World) -> None:
     assert any(text.endswith(above) for text in told)
 
 
+@world(nodes=2, scheduler=True)
+async def test_what_is_seen_is_what_happened_since_the_last_look(w: World) -> None:
+    """An autoscaler without a stabilisation window takes all away with the second look."""
+    namespace, load = await start(w)
+    at_once = {"scaleDown": {"stabilizationWindowSeconds": 0}}
+    autoscalers = w.resource("autoscaling/v2", "horizontalpodautoscalers", namespace)
+    await autoscalers.create(autoscaler(behavior=at_once))
+    deployments = w.resource("apps/v1", "deployments", namespace)
+
+    async def has(count: int) -> bool:
+        found: int = (await deployments.get("d"))["spec"]["replicas"]
+        return found == count
+
+    load.cores = 0.5
+    await w.wait(lambda: has(5), 62, 1)
+    await w.settle(100)
+    load.cores = 0.0
+    await w.wait(lambda: has(1), 31, 1)
+
+
 @world(nodes=1, scheduler=True)
 async def test_bounds_come_before_metrics(w: World) -> None:
     namespace, _ = await start(w, 6)

@@ -6,7 +6,8 @@ By:   usage.serve.
 
 Nothing is asked while nobody wants to know. Who asks first after a while waits for a second, for
 the rate of the CPU is the difference of two samples; who keeps asking gets the rate over the last
-samples, half a minute at most.
+ten seconds, or since the look before: an autoscaler looks every fifteen, and should see what has
+changed since.
 """
 
 from __future__ import annotations
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
 log = logs.get("apiserver.usage")
 
 FRESH = 2.0  # seconds for which a sample is good enough
-WINDOW = 30.0  # seconds over which a rate is made when there are samples enough
+WINDOW = 10.0  # seconds over which a rate is made, at least, when there are samples enough
 STALE = 90.0  # seconds after which a sample is too old to make a rate with
 SHORTEST = 1.0  # seconds between two samples when there was none
 PATIENCE = 5.0  # seconds a kubelet gets to answer
@@ -142,6 +143,13 @@ def pods_of(samples: Sequence[Sample]) -> list[PodUsage]:
     return found
 
 
+def kept(samples: list[Sample]) -> list[Sample]:
+    """Return the samples still needed: the first makes the shortest window that will do."""
+    last = samples[-1].at
+    enough = [index for index, sample in enumerate(samples) if last - sample.at >= WINDOW]
+    return samples[enough[-1] :] if enough else samples
+
+
 class Sampler:
     """Asks the kubelets when somebody wants to know."""
 
@@ -162,9 +170,8 @@ class Sampler:
                 await clock.sleep(SHORTEST)
             if len(samples) == 1 or clock.monotonic() - samples[-1].at > FRESH:
                 samples.append(await self._look())
-            while len(samples) > 2 and samples[-1].at - samples[1].at > WINDOW:
-                del samples[0]
-            return list(samples)
+            self._samples = kept(samples)
+            return self._samples
 
     async def _look(self) -> Sample:
         names = [

@@ -7,7 +7,15 @@ import json
 
 from tests.unit.apiserver.harness import PODS, Server, pod
 
-from kybern.apiserver.usage.samples import Counted, Usage, nodes_of, pods_of, rate, sample_of
+from kybern.apiserver.usage.samples import (
+    Counted,
+    Usage,
+    kept,
+    nodes_of,
+    pods_of,
+    rate,
+    sample_of,
+)
 from kybern.lib.clock import VirtualClock, run_virtual
 
 NODE_METRICS = "/apis/metrics.k8s.io/v1beta1/nodes"
@@ -42,6 +50,19 @@ def test_the_longest_window_in_which_something_was_there() -> None:
     assert (node.usage.cpu, node.window) == (200_000_000, 20.0)
     (used,) = pods_of(samples)
     assert (used.containers["c"].cpu, used.window) == (100_000_000, 10.0)
+
+
+def test_the_window_is_as_short_as_it_may_be() -> None:
+    def window_of(*times: float) -> float:
+        samples = []
+        for at in times:
+            samples = kept([*samples, sample_of([], at)])
+        return samples[-1].at - samples[0].at
+
+    assert window_of(0, 1) == 1  # who asks for the first time
+    assert window_of(0, 1, 16) == 15
+    assert window_of(0, 1, 16, 31, 46) == 15  # as autoscalers ask
+    assert window_of(*range(100)) == 10  # as people do
 
 
 def test_a_pod_with_a_container_that_is_new_waits() -> None:
