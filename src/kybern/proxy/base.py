@@ -104,7 +104,6 @@ table {ip} {table} {{
   }}
   chain filter-output {{
     type filter hook output priority 0; policy accept;
-    ct state new {own} {PORT} vmap @no_endpoint_node_ports
     ct state new jump unserved
   }}
 }}

@@ -96,7 +96,7 @@ class _Port:
             self.draft.put("cluster_addresses", ip)
             if front.internal_targets:
                 self._lead(ip, self._inside())
-            else:
+            elif front.targets:  # where there are none at all, the address refuses every port
                 self._refuse(ip)
         for ip in (*front.external_ips, *front.balancer_ips):
             self._outside(ip)

@@ -71,7 +71,10 @@ def test_no_endpoints_are_refused(kernel):
     turn(kernel, front("10.0.0.1"))
     lines = turn(kernel, front())
     assert ("delete", "services") in changes(lines)
-    assert "add element ip kybern no_endpoints { 10.96.0.7 . tcp . 80 : goto refuse }" in lines
+    assert ("delete", "cluster_addresses") not in changes(lines)  # which refuse what nobody serves
+    outside = render([front(external_ips=("192.0.2.9",), node_port=30080)], PODS).elements
+    assert outside["no_endpoints"] == {"192.0.2.9 . tcp . 80": "goto refuse"}
+    assert outside["no_endpoint_node_ports"] == {"tcp . 30080": "goto refuse"}
 
 
 def test_endpoints_elsewhere_that_must_not_be_used_drop(kernel):
