@@ -109,14 +109,17 @@ class Gatekeeper(Loop):
 
 @pytest.fixture
 def loaded(k, cluster):
-    """Four pods behind a Service, and clients which ask them all the time."""
+    """Four pods behind a Service, and clients which ask them all the time, each its own way in."""
     k("apply", "-f", "-", stdin=json.dumps(web()))
-    k("expose", "deployment", "web", "--port=80", "--target-port=8080")
-    address = k.get("service", "web")["spec"]["clusterIP"]
+    k("expose", "deployment", "web", "--port=80", "--target-port=8080", "--type=LoadBalancer")
+    balancer = eventually(lambda: k.get("service", "web")["status"]["loadBalancer"].get("ingress"))
+    spec = k.get("service", "web")["spec"]
+    node = k.get("nodes")["items"][0]["status"]["addresses"][0]["address"]
+    ways = (spec["clusterIP"], f"{node}:{spec['ports'][0]['nodePort']}", balancer[0]["ip"])
     with Gatekeeper(cluster, k.namespace) as gatekeeper, contextlib.ExitStack() as stack:
         k("rollout", "status", "deployment/web", "--timeout=60s")
         k.gatekeeper = gatekeeper
-        k.clients = [stack.enter_context(Client(address)) for _ in range(3)]
+        k.clients = [stack.enter_context(Client(way)) for way in ways]
         yield k
 
 
