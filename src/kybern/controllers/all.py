@@ -18,6 +18,7 @@ from kybern.controllers.clusterrole_aggregation.controller import (
 from kybern.controllers.cronjob.controller import CronJobController
 from kybern.controllers.csiattacher.controller import CsiAttacher
 from kybern.controllers.csiprovisioner.controller import CsiProvisioner
+from kybern.controllers.csisnapshotter.controller import CsiSnapshotter
 from kybern.controllers.csrapproving.controller import CsrApprovingController
 from kybern.controllers.csrcleaner.controller import CsrCleanerController
 from kybern.controllers.csrsigning.controller import CsrSigningController
@@ -53,6 +54,7 @@ from kybern.controllers.tokencleaner.controller import TokenCleaner
 from kybern.controllers.ttl.controller import TtlController
 from kybern.controllers.ttlafterfinished.controller import TtlAfterFinishedController
 from kybern.controllers.volumebinder.controller import VolumeBinder
+from kybern.controllers.volumesnapshot.controller import VolumeSnapshotController
 
 ALL: tuple[Descriptor, ...] = (
     Descriptor(
@@ -249,6 +251,18 @@ ALL: tuple[Descriptor, ...] = (
         account="csi-provisioner",
         component="csi-provisioner",
         make=CsiProvisioner,
+    ),
+    Descriptor(
+        "csi-snapshotter",
+        account="csi-snapshotter",
+        component="csi-snapshotter",
+        make=CsiSnapshotter,
+    ),
+    Descriptor(
+        "volume-snapshot-controller",
+        account="snapshot-controller",
+        component="snapshot-controller",
+        make=VolumeSnapshotController,
     ),
     Descriptor(
         "persistentvolumeclaim-protection-controller",

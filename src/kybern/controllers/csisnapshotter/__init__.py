@@ -1,0 +1,1 @@
+"""Has drivers take snapshots, and remove them."""

@@ -1,0 +1,1 @@
+"""Brings VolumeSnapshots together with what stands for them at the driver."""
