@@ -124,7 +124,8 @@ def archive():
 
 @pytest.fixture(scope="module")
 def k(archive):
-    with fleet_of(3, archive, "--node-monitor-grace-period", "8s") as cluster:
+    times = ("--node-monitor-grace-period", "8s", "--horizontal-pod-autoscaler-sync-period", "5s")
+    with fleet_of(3, archive, *times) as cluster:
 
         def kubectl(*words, **more):
             return cluster.kubectl(*words, **more)
@@ -281,6 +282,14 @@ def test_a_drain_waits_for_the_budget_and_no_row_is_lost(db):
     everything_is_there(db)
 
 
+def test_replicas_rise_with_the_load(db, load):
+    eventually(lambda: db.get("deployment", "worker")["status"].get("readyReplicas") == 3, 120)
+    told = db("describe", "hpa", "worker")
+    assert "reason: cpu resource utilization (percentage of request) above target" in told
+    assert "the HPA was able to successfully calculate a replica count from cpu" in told
+    load.ended.set()
+
+
 def test_a_rolling_update_loses_no_row(db):
     before = {m["metadata"]["uid"] for m in (member(db, number) for number in range(3))}
     db("set", "env", "statefulset/db", "VERSION=2")
@@ -291,12 +300,10 @@ def test_a_rolling_update_loses_no_row(db):
     everything_is_there(db)
 
 
-def test_replicas_rise_with_the_load(db, load):
-    eventually(lambda: db.get("deployment", "worker")["status"].get("readyReplicas") == 3, 120)
-    told = db("describe", "hpa", "worker")
-    assert "reason: cpu resource utilization (percentage of request) above target" in told
-    assert "the HPA was able to successfully calculate a replica count from cpu" in told
+def test_replicas_fall_when_the_load_ends(db, load):
     load.ended.set()
+    eventually(lambda: db.get("deployment", "worker")["spec"]["replicas"] == 1, 120)
+    assert "reason: All metrics below target" in db("describe", "hpa", "worker")
 
 
 def test_a_node_dies_and_comes_back(db):
@@ -326,12 +333,6 @@ def test_a_node_dies_and_comes_back(db):
     assert after["spec"]["nodeName"] == node
     db("rollout", "status", "statefulset/db", "--timeout=60s")
     everything_is_there(db)
-
-
-def test_replicas_fall_when_the_load_ends(db, load):
-    load.ended.set()
-    eventually(lambda: db.get("deployment", "worker")["spec"]["replicas"] == 1, 120)
-    assert "reason: All metrics below target" in db("describe", "hpa", "worker")
 
 
 def power_off(cluster, index):

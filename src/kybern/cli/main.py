@@ -39,6 +39,12 @@ DataDir = Annotated[
     Path | None,
     typer.Option("--data-dir", metavar="DIR", help="All state; /var/lib/kybern when you are root."),
 ]
+IngressHttp = Annotated[
+    int | None, typer.Option(help="Where nodes take HTTP for Ingresses; 0: any.  [80]")
+]
+IngressHttps = Annotated[
+    int | None, typer.Option(help="Where nodes take HTTPS for Ingresses; 0: any.  [443]")
+]
 Encryption = Annotated[
     str | None,
     typer.Option(
@@ -60,6 +66,15 @@ Grace = Annotated[
         metavar="TIME",
         parser=_duration,
         help="How long a node may be silent until it counts as lost.  [50s]",
+    ),
+]
+Scaling = Annotated[
+    float | None,
+    typer.Option(
+        "--horizontal-pod-autoscaler-sync-period",
+        metavar="TIME",
+        parser=_duration,
+        help="How often autoscalers look at what is used.  [15s]",
     ),
 ]
 
@@ -100,13 +115,10 @@ def up(
     nodes: Annotated[
         int | None, typer.Option(help="Nodes on this machine, each in its own network.  [1]")
     ] = None,
-    ingress_http_port: Annotated[
-        int | None, typer.Option(help="Where nodes take HTTP for Ingresses; 0: any.  [80]")
-    ] = None,
-    ingress_https_port: Annotated[
-        int | None, typer.Option(help="Where nodes take HTTPS for Ingresses; 0: any.  [443]")
-    ] = None,
+    ingress_http_port: IngressHttp = None,
+    ingress_https_port: IngressHttps = None,
     node_monitor_grace: Grace = None,
+    autoscaler_period: Scaling = None,
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay, log to the terminal, stop on Ctrl-C.")
     ] = False,
@@ -123,7 +135,7 @@ def up(
         runtime_endpoint=runtime_endpoint, token=token, nodes=nodes, foreground=foreground,
         encryption_provider_config=_absolute(encryption_provider_config),
         ingress_http_port=ingress_http_port, ingress_https_port=ingress_https_port,
-        node_monitor_grace=node_monitor_grace,
+        node_monitor_grace=node_monitor_grace, autoscaler_period=autoscaler_period,
     )  # fmt: skip
     run(_directory(data_dir), request)
 
@@ -151,6 +163,7 @@ def server(
         ),
     ] = "",
     node_monitor_grace: Grace = None,
+    autoscaler_period: Scaling = None,
     encryption_provider_config: Encryption = None,
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay, log to the terminal, stop on Ctrl-C.")
@@ -162,6 +175,7 @@ def server(
     request = Request(
         join.rstrip("/"), token, ca_hash, port, store, lease_duration,
         _absolute(encryption_provider_config), foreground, node_monitor_grace,
+        autoscaler_period,
     )  # fmt: skip
     run(_directory(data_dir), request)
 
@@ -183,6 +197,8 @@ def agent(
     runtime_endpoint: Annotated[
         str, typer.Option(metavar="SOCKET", help="Use this CRI runtime, not our own containerd.")
     ] = "",
+    ingress_http_port: IngressHttp = None,
+    ingress_https_port: IngressHttps = None,
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay, log to the terminal, stop on Ctrl-C.")
     ] = False,
@@ -196,6 +212,7 @@ def agent(
     request = Request(
         server=join, token=token, ca_hash=ca_hash, node_name=node_name, node_ip=node_ip,
         runtime_endpoint=runtime_endpoint, foreground=foreground,
+        ingress_http_port=ingress_http_port, ingress_https_port=ingress_https_port,
     )  # fmt: skip
     run(_directory(data_dir), request)
 

@@ -23,7 +23,7 @@ from kybern.lib import pki
 
 SETTINGS = (
     "store", "token", "service_cidr", "cluster_cidr", "cluster_domain", "dns_ip",
-    "node_monitor_grace", "lease_duration",
+    "node_monitor_grace", "autoscaler_period", "lease_duration",
 )  # fmt: skip
 FILES = ("ca.crt", "ca.key", "sa.key", "front-proxy-ca.crt", "front-proxy-ca.key")
 """What was made once, in `pki/`; everything else follows from it."""

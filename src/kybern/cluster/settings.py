@@ -46,6 +46,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         netns: name of the network namespace the node lives in; "" for this machine's own.
         node_monitor_grace: seconds of silence after which a node counts as lost; heartbeats come
             as often as that needs.
+        autoscaler_period: seconds between two looks at what autoscaled pods use.
         lease_duration: seconds after which other control planes take over from a silent one. One
             less than upstream's, so that they have taken over within its fifteen.
         cluster_domain: suffix of all names.
@@ -76,6 +77,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     api_server: str = ""
     netns: str = ""
     node_monitor_grace: float = GRACE
+    autoscaler_period: float = 15.0
     lease_duration: float = 14.0
     cluster_domain: str = "cluster.local"
     dns_ip: str = "10.96.0.10"
@@ -115,6 +117,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             problems.append(
                 f"--node-monitor-grace-period {self.node_monitor_grace:g}s cannot be: use "
                 f"{GRACE_MIN:g}s to 1h."
+            )
+        if not 1 <= self.autoscaler_period <= 3600:
+            problems.append(
+                f"--horizontal-pod-autoscaler-sync-period {self.autoscaler_period:g}s cannot be: "
+                "use 1s to 1h."
             )
         if not 1 <= self.nodes <= NODES_MAX:
             problems.append(

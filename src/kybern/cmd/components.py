@@ -122,6 +122,7 @@ class Components:
             service_account_key=(self._directory.pki / "sa.key").read_bytes(),
             namespace_deletion_delay=DRAINED if self._shared else 0.0,
             node_monitor_grace_period=self._settings.node_monitor_grace,
+            autoscaler_sync_period=self._settings.autoscaler_period,
             allocate_node_cidrs=True,
             cluster_cidrs=(self._settings.cluster_cidr,),
             service_cidrs=(self._settings.service_cidr,),

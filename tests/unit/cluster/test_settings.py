@@ -77,6 +77,10 @@ def test_good_settings_have_no_problems():
         ({"store": "sqlite:/elsewhere"}, "--store sqlite:/elsewhere"),
         ({"store": "memory:x"}, "--store memory:x"),
         ({"node_monitor_grace": 2.0}, "--node-monitor-grace-period 2s cannot be: use 4s to 1h"),
+        (
+            {"autoscaler_period": 0.0},
+            "--horizontal-pod-autoscaler-sync-period 0s cannot be: use 1s",
+        ),
         ({"token": "short"}, "--token is too weak"),
         ({"token": "with\nline break"}, "--token is too weak"),
     ],

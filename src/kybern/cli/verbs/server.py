@@ -40,6 +40,7 @@ class Request:
     encryption_provider_config: str | None = None
     foreground: bool = False
     node_monitor_grace: float | None = None
+    autoscaler_period: float | None = None
 
 
 def run(directory: Directory, request: Request) -> None:
@@ -60,6 +61,7 @@ def run(directory: Directory, request: Request) -> None:
             control_plane_only=True,
             lease_duration=duration(request.lease_duration) if request.lease_duration else None,
             node_monitor_grace=request.node_monitor_grace,
+            autoscaler_period=request.autoscaler_period,
             encryption_provider_config=request.encryption_provider_config,
             foreground=request.foreground,
         ),

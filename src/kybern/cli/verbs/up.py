@@ -44,6 +44,7 @@ if TYPE_CHECKING:
 FLAGS = {
     "lease_duration": "--leader-elect-lease-duration",
     "node_monitor_grace": "--node-monitor-grace-period",
+    "autoscaler_period": "--horizontal-pod-autoscaler-sync-period",
 }
 """Of the settings that have another name than their flag."""
 
@@ -61,6 +62,7 @@ class Request:
     nodes: int | None = None
     lease_duration: float | None = None
     node_monitor_grace: float | None = None
+    autoscaler_period: float | None = None
     ingress_http_port: int | None = None
     ingress_https_port: int | None = None
     foreground: bool = False
@@ -70,8 +72,8 @@ class Request:
         """The settings that were said."""
         names = (
             "port", "store", "control_plane_only", "runtime_endpoint", "token", "nodes",
-            "lease_duration", "node_monitor_grace", "encryption_provider_config",
-            "ingress_http_port", "ingress_https_port",
+            "lease_duration", "node_monitor_grace", "autoscaler_period",
+            "encryption_provider_config", "ingress_http_port", "ingress_https_port",
         )  # fmt: skip
         return {name: value for name in names if (value := getattr(self, name)) is not None}
 
