@@ -60,6 +60,24 @@ def test_who_has_joined_needs_no_flags(kybern, machine, tmp_path):
     assert machine[2][:4] == (SERVER, "", "", "other")
 
 
+def test_what_was_said_once_stays(kybern, machine, tmp_path, monkeypatch):
+    words = ("agent", "--data-dir", tmp_path / "a")
+    said = ("--ingress-http-port", "8080", "--runtime-endpoint", "unix:///run/cri.sock")
+    kybern(*words, "--join", SERVER, "--token", "t.t", *said)
+    assert kybern(*words, "--ingress-https-port", "0").code == 0
+    chosen = settings_file.load(Directory(tmp_path / "a").settings)
+    assert (chosen.ingress_http_port, chosen.ingress_https_port) == (8080, 0)
+    assert chosen.runtime_endpoint == "unix:///run/cri.sock"
+    monkeypatch.setattr(agent.processes, "find", lambda _: 1)
+    assert kybern(*words, "--ingress-http-port", "8080").code == 0
+    done = kybern(*words, "--ingress-http-port", "8081")
+    assert (done.code, "with another --ingress-http-port" in done.err) == (1, True)
+    monkeypatch.undo()
+    done = kybern(*words, "--ingress-http-port", "70000")
+    assert done.code == 2
+    assert "not a port" in done.err
+
+
 @pytest.mark.parametrize(
     ("words", "said"),
     [

@@ -12,7 +12,10 @@ import contextlib
 import socket
 import urllib.parse
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+import msgspec
+import typer
 
 from kybern.cli import readiness
 from kybern.cli.errors import Failed
@@ -36,7 +39,7 @@ PORT = 6443
 
 @dataclass(frozen=True, slots=True)
 class Request:
-    """The flags of `kybern agent`; "" for what was not said."""
+    """The flags of `kybern agent`; "" and None for what was not said."""
 
     server: str = ""
     token: str = ""
@@ -44,7 +47,18 @@ class Request:
     node_name: str = ""
     node_ip: str = ""
     runtime_endpoint: str = ""
+    ingress_http_port: int | None = None
+    ingress_https_port: int | None = None
     foreground: bool = False
+
+    @property
+    def said(self) -> dict[str, Any]:
+        """The settings that were said, and stay until something else is."""
+        return {
+            name: value
+            for name in ("runtime_endpoint", "ingress_http_port", "ingress_https_port")
+            if (value := getattr(self, name)) not in ("", None)
+        }
 
 
 def run(directory: Directory, request: Request) -> None:
@@ -53,14 +67,19 @@ def run(directory: Directory, request: Request) -> None:
     earlier = _earlier(directory)
     server = server_of(request, earlier)
     if processes.find(directory) is not None:
-        _accept(directory, server)
+        _accept(directory, request, server)
         return
-    if problems := prerequisites.missing(node=True, runtime=request.runtime_endpoint):
+    kept = msgspec.structs.replace(
+        earlier or Settings(data_dir=str(directory.root)), **request.said
+    )
+    if problems := kept.check():
+        raise typer.BadParameter(" ".join(problems))
+    if problems := prerequisites.missing(node=True, runtime=kept.runtime_endpoint):
         raise Failed(" ".join(problems))
     with telling(directory):
         directory.make()
         with directory.locked():
-            chosen = _join(directory, request, server, earlier)
+            chosen = _join(directory, request, server, earlier, kept)
             _start(directory, chosen)
     try:
         with step("Waiting for the node", f"Node {chosen.node_name} is Ready"):
@@ -106,8 +125,15 @@ def _earlier(directory: Directory) -> Settings | None:
     return earlier
 
 
-def _accept(directory: Directory, server: str) -> None:
+def _accept(directory: Directory, request: Request, server: str) -> None:
     chosen = settings_of(directory)
+    for name, value in request.said.items():
+        if getattr(chosen, name) != value:
+            raise Failed(
+                f"the node in {directory.root} runs already, with another "
+                f"--{name.replace('_', '-')}: stop it with "
+                f"`kybern down --data-dir {directory.root}` first."
+            )
     if chosen.api_server != server:
         raise Failed(
             f"the node in {directory.root} runs already, for {chosen.api_server}: stop it with "
@@ -118,7 +144,7 @@ def _accept(directory: Directory, server: str) -> None:
 
 
 def _join(
-    directory: Directory, request: Request, server: str, earlier: Settings | None
+    directory: Directory, request: Request, server: str, earlier: Settings | None, kept: Settings
 ) -> Settings:
     """Get what a node needs from the cluster, and write it down."""
     if earlier is None and not request.token:
@@ -135,22 +161,24 @@ def _join(
             )
         except JoinError as error:
             raise Failed(str(error)) from None
-    chosen = settings_for(directory, request, facts, server, name, address)
+    chosen = settings_for(directory, kept, facts, server, name, address)
     settings_file.save(chosen, directory.settings)
     return chosen
 
 
 def settings_for(
-    directory: Directory, request: Request, facts: Facts, server: str, name: str, address: str
+    directory: Directory, kept: Settings, facts: Facts, server: str, name: str, address: str
 ) -> Settings:
-    """Return the node's settings: what the cluster says, and what is free on this machine."""
+    """Return the node's settings: what was said, what the cluster says, and what is free here."""
     own = slots.networks(slots.claim(directory.root)) | facts._asdict()
     return Settings(
         data_dir=str(directory.root),
         api_server=server,
         node_name=name,
         node_ip=address,
-        runtime_endpoint=request.runtime_endpoint,
+        runtime_endpoint=kept.runtime_endpoint,
+        ingress_http_port=kept.ingress_http_port,
+        ingress_https_port=kept.ingress_https_port,
         dns_port=slots.free_port(10053, datagrams=True),
         kubelet_port=slots.free_port(10250),
         **own,
