@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Any
+
+import pytest
 
 from tests.conformance.marks import conforms
 from tests.conformance.wire import MERGE, Tree
 from tests.conformance.world import World, world
+
+SCHEDULED = "batch.kubernetes.io/cronjob-scheduled-timestamp"
 
 
 def cron_job(policy: str, image: str = "stays", **spec: Any) -> Tree:
@@ -92,3 +97,40 @@ async def test_history_is_short(w: World) -> None:
     assert len(await c.jobs.names()) <= 3
     found = (await c.crons.get("it"))["status"]
     assert found["lastSuccessfulTime"] >= found["lastScheduleTime"]
+
+
+@pytest.mark.parametrize(
+    ("begin", "hourly", "daily"),
+    [
+        (
+            "2026-03-29T00:10:00+01:00",
+            "00:30+01 01:30+01 03:30+02 04:30+02 05:30+02", "",
+        ),
+        (
+            "2026-10-25T00:10:00+02:00",
+            "00:30+02 01:30+02 02:30+02 02:30+01 03:30+01", "02:30+02 02:30+01",
+        ),
+    ],
+)  # fmt: skip
+def test_clocks_are_put_forward_and_back(begin: str, hourly: str, daily: str) -> None:
+    """What the clock skips does not run, what it shows twice does; each Job once, and to its end."""
+
+    @world(nodes=1, scheduler=True, start=_moment(begin))
+    async def story(w: World) -> None:
+        zone = {"timeZone": "Europe/Berlin", "successfulJobsHistoryLimit": 99}
+        c = await crons(w, cron_job("Forbid", "exit:0", schedule="30 * * * *", **zone))
+        other = cron_job("Forbid", "exit:0", schedule="30 2 * * *", **zone)
+        await c.crons.create({**other, "metadata": {"name": "daily"}})
+        await w.settle(4.75 * 3600)
+        jobs = await c.jobs.items()
+        assert all(job["status"]["succeeded"] == 1 for job in jobs)
+        for name, expected in (("it", hourly), ("daily", daily)):
+            mine = [j for j in jobs if j["metadata"]["ownerReferences"][0]["name"] == name]
+            runs = sorted((j["metadata"]["annotations"][SCHEDULED] for j in mine), key=_moment)
+            assert [f"{run[11:16]}{run[19:22]}" for run in runs] == expected.split()
+
+    story()
+
+
+def _moment(stamp: str) -> float:
+    return datetime.fromisoformat(stamp).timestamp()

@@ -41,8 +41,8 @@ ROOT_CA = "-----BEGIN CERTIFICATE-----\n-----END CERTIFICATE-----\n"
 class World(Caller):
     """The cluster; requests are those of an administrator."""
 
-    def __init__(self, lease_seconds: int = 40) -> None:
-        self.clock = VirtualClock()
+    def __init__(self, lease_seconds: int = 40, start: float = 0.0) -> None:
+        self.clock = VirtualClock(start) if start else VirtualClock()
         self.lease_seconds = lease_seconds
         self.kubelets: Kubelets | None = None
         self.store = Store(MemoryEngine(), self.clock)
@@ -101,10 +101,16 @@ async def _has(resource: Any, name: str) -> bool:
 
 @contextlib.asynccontextmanager
 async def running(
-    *, nodes: int, scheduler: bool, controllers: bool, lease_seconds: int, options: dict[str, Any]
+    *,
+    nodes: int,
+    scheduler: bool,
+    controllers: bool,
+    lease_seconds: int,
+    start: float,
+    options: dict[str, Any],
 ) -> AsyncIterator[World]:
     """Run a world."""
-    it = World(lease_seconds)
+    it = World(lease_seconds, start)
     async with it.tasks as tasks:
         await it.server.start()
         started = [tasks.spawn(it.server.run(), name="server")]
@@ -142,6 +148,7 @@ def world(
     scheduler: bool = False,
     controllers: bool = True,
     lease_seconds: int = 40,
+    start: float = 0.0,
     **options: Any,
 ) -> Callable[[Callable[[World], Awaitable[None]]], Callable[[], None]]:
     """Run a test in a world of its own; `options` are those of `ControllersConfig`."""
@@ -150,7 +157,7 @@ def world(
         async def main() -> None:
             async with running(
                 nodes=nodes, scheduler=scheduler, controllers=controllers,
-                lease_seconds=lease_seconds, options=options,
+                lease_seconds=lease_seconds, start=start, options=options,
             ) as it:  # fmt: skip
                 await test(it)
 
