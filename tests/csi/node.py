@@ -134,7 +134,7 @@ class Node:
 
 
 def _bind(source: Path, target: Path, *, read_only: bool = False) -> None:
-    if not os.path.ismount(target):
+    if not _is_mounted(target):
         _run("mount", "--bind", str(source), str(target))
     if read_only:
         _run("mount", "-o", "remount,bind,ro", str(target))

@@ -80,6 +80,13 @@ class NodeAuthorizer:
         """Say whether a resource slice is of the node."""
         return self._places.node_of("resource.k8s.io", "resourceslices", name) == node
 
+    def opens(self, node: str, namespace: str, name: str) -> bool:
+        """Say whether a secret is for the volume of a claim that a pod on the node uses."""
+        return any(
+            (namespace, name) in self._places.secrets_of(*claim)
+            for claim in self.index.used(node, "persistentvolumeclaims")
+        )
+
     def claimed(self, node: str, name: str) -> bool:
         """Say whether a pod on the node uses the claim that a volume is bound to."""
         claim = self._places.claim_of(name)
@@ -119,6 +126,8 @@ def _needed(nodes: NodeAuthorizer, node: str, asked: Any) -> str:
     if asked.verb not in READ or not asked.name:
         return "can only read resources of this type by name"
     if nodes.index.uses(node, asked.plural, asked.namespace, asked.name):
+        return ""
+    if asked.plural == "secrets" and nodes.opens(node, asked.namespace, asked.name):
         return ""
     return _unrelated(node)
 

@@ -53,6 +53,12 @@ class NodeIndex:
                 return True
         return False
 
+    def used(self, node: str, plural: str) -> set[tuple[str, str]]:
+        """Return namespace and name of all objects of a kind that pods on the node refer to."""
+        self.uses(node, "", "", "")  # no such thing: all pods are looked at
+        every = self._used.get(node, {}).values()
+        return {(ns, name) for refs in every for kind, ns, name in refs if kind == plural}
+
     def runs(self, node: str, namespace: str, name: str) -> bool:
         """Say whether a pod is on the node."""
         return self._nodes.get(f"{PODS}{namespace}/{name}") == node

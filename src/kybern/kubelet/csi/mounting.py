@@ -25,6 +25,7 @@ from kybern.kubelet.csi import credentials, notes, ownership
 from kybern.kubelet.csi.notes import EPHEMERAL, PERSISTENT, Note
 from kybern.kubelet.csi.places import attachment_name
 from kybern.kubelet.csi.source import capability
+from kybern.kubelet.volumes import mounts
 from kybern.kubelet.volumes.content import MountFailed, VolumeProblem
 from kybern.lib.backoff import Backoff
 
@@ -256,7 +257,7 @@ def fs_group(pod: Pod) -> int | None:
 
 def remove_unless_mounted(path: str) -> None:
     """Remove what a volume was mounted on, unless something still is."""
-    if not os.path.ismount(path):
+    if not mounts.is_mounted(path):
         remove(path)
 
 

@@ -51,6 +51,15 @@ def unmount(target: str, *, lazily: bool = True) -> None:
             raise OSError(errno, os.strerror(errno), target)
 
 
+def is_mounted(place: str) -> bool:
+    """Say whether something is mounted on a place, also a directory of the same file system.
+
+    `os.path.ismount` does not see that.
+    """
+    point = os.path.join(os.path.realpath(os.path.dirname(place)), os.path.basename(place))
+    return point in mounts_below(point)
+
+
 def mounts_below(directory: str) -> list[str]:
     """Return the mount points at or below a directory, deepest first."""
     root = os.path.realpath(directory)

@@ -29,7 +29,7 @@ def bind(volume: str, sub_path: str, place: Path, *, make: bool = True) -> Path:
     Raises:
         VolumeProblem: the path leads out of the volume, or cannot be made.
     """
-    if os.path.ismount(place):
+    if mounts.is_mounted(str(place)):
         return place
     root = os.path.realpath(volume)
     target = os.path.realpath(os.path.join(root, sub_path))

@@ -243,6 +243,50 @@ def test_a_node_does_not_open_claims_to_itself() -> None:
     asyncio.run(story())
 
 
+def test_secrets_for_the_volumes_of_its_pods() -> None:
+    def volume(name: str, claim: str) -> dict:
+        secret = {"namespace": "default", "name": "stage"}
+        controllers = {"namespace": "default", "name": "controllers"}
+        driver = {
+            "driver": "d.example.com", "volumeHandle": name, "nodeStageSecretRef": secret,
+            "controllerPublishSecretRef": controllers,
+        }  # fmt: skip
+        spec = {
+            "capacity": {"storage": "1Gi"}, "accessModes": ["ReadWriteOnce"], "csi": driver,
+            "claimRef": {"namespace": "default", "name": claim},
+        }  # fmt: skip
+        return {"metadata": {"name": name}, "spec": spec}
+
+    def claim(name: str, bound: str) -> dict:
+        resources = {"requests": {"storage": "1Gi"}}
+        spec = {"accessModes": ["ReadWriteOnce"], "resources": resources, "volumeName": bound}
+        return {"metadata": {"name": name}, "spec": spec}
+
+    def using(name: str, claim: str) -> dict:
+        volumes = [{"name": "v", "persistentVolumeClaim": {"claimName": claim}}]
+        return pod(name, nodeName="n1", volumes=volumes)
+
+    async def story() -> None:
+        async with Server() as server:
+            for name in ("stage", "controllers"):
+                await server.post(f"{DEFAULT}/secrets", {"metadata": {"name": name}})
+            made = await server.post("/api/v1/persistentvolumes", volume("v", "c"))
+            assert made.status == 201, made.body
+            for name in ("c", "pretender"):  # what a claim says of itself opens nothing
+                made = await server.post(f"{DEFAULT}/persistentvolumeclaims", claim(name, "v"))
+                assert made.status == 201, made.body
+            await server.post(PODS, using("p", "pretender"))
+            await server.settle()
+            assert (await server.get(f"{DEFAULT}/secrets/stage", user=N1)).status == 403
+            await server.post(PODS, using("q", "c"))
+            await server.settle()
+            assert (await server.get(f"{DEFAULT}/secrets/stage", user=N1)).status == 200
+            assert (await server.get(f"{DEFAULT}/secrets/stage", user=N2)).status == 403
+            assert (await server.get(f"{DEFAULT}/secrets/controllers", user=N1)).status == 403
+
+    asyncio.run(story())
+
+
 def test_slices_attachments_and_volumes_of_its_own() -> None:
     def slice_of(node: str) -> dict:
         pool = {"name": node, "generation": 1, "resourceSliceCount": 1}
