@@ -45,6 +45,16 @@ IngressHttp = Annotated[
 IngressHttps = Annotated[
     int | None, typer.Option(help="Where nodes take HTTPS for Ingresses; 0: any.  [443]")
 ]
+DualStack = Annotated[
+    bool, typer.Option("--dual-stack", help="IPv6 beside IPv4, for pods, Services and nodes.")
+]
+ServiceCidr = Annotated[
+    str | None,
+    typer.Option(
+        metavar="NETWORKS", help="Of ClusterIPs: one, or one of IPv4 and one of IPv6 with a comma."
+    ),
+]
+ClusterCidr = Annotated[str | None, typer.Option(metavar="NETWORKS", help="Of pods; the same.")]
 Encryption = Annotated[
     str | None,
     typer.Option(
@@ -115,6 +125,9 @@ def up(
     nodes: Annotated[
         int | None, typer.Option(help="Nodes on this machine, each in its own network.  [1]")
     ] = None,
+    dual_stack: DualStack = False,
+    service_cidr: ServiceCidr = None,
+    cluster_cidr: ClusterCidr = None,
     ingress_http_port: IngressHttp = None,
     ingress_https_port: IngressHttps = None,
     node_monitor_grace: Grace = None,
@@ -133,6 +146,7 @@ def up(
     request = Request(
         port=port, store=store, control_plane_only=control_plane_only,
         runtime_endpoint=runtime_endpoint, token=token, nodes=nodes, foreground=foreground,
+        dual_stack=dual_stack, service_cidr=service_cidr, cluster_cidr=cluster_cidr,
         encryption_provider_config=_absolute(encryption_provider_config),
         ingress_http_port=ingress_http_port, ingress_https_port=ingress_https_port,
         node_monitor_grace=node_monitor_grace, autoscaler_period=autoscaler_period,

@@ -48,7 +48,7 @@ def wanted(settings: Settings) -> list[Wanted]:
     if settings.node_name:
         names.append(settings.node_name)
     addresses = (
-        "127.0.0.1", "::1", settings.kubernetes_ip, settings.node_ip, settings.gateway,
+        "127.0.0.1", "::1", settings.kubernetes_ip, *_ips(settings), *settings.gateways,
     )  # fmt: skip
     server = pki.Subject(
         "kube-apiserver", (), tuple(dict.fromkeys(names)), tuple(dict.fromkeys(addresses))
@@ -66,12 +66,16 @@ def wanted(settings: Settings) -> list[Wanted]:
 def of_node(settings: Settings) -> list[Wanted]:
     """Return the certificates of a node."""
     node = f"system:node:{settings.node_name}"
-    kubelet = pki.Subject(node, ("system:nodes",), (settings.node_name,), (settings.node_ip,))
+    kubelet = pki.Subject(node, ("system:nodes",), (settings.node_name,), _ips(settings))
     return [
         _client("kubelet-client", node, "system:nodes"),
         Wanted("kubelet", kubelet, server=True, client=False),
         _client("proxy", "system:kube-proxy", "system:node-proxier"),
     ]
+
+
+def _ips(settings: Settings) -> tuple[str, ...]:
+    return (settings.node_ip, *([settings.node_ip6] if settings.node_ip6 else []))
 
 
 def _client(name: str, common_name: str, *groups: str) -> Wanted:

@@ -13,6 +13,7 @@ import socket
 from pathlib import Path
 
 CNI_DIRECTORIES = (Path("/opt/cni/bin"), Path("/usr/lib/cni"), Path("/usr/libexec/cni"))
+SETTINGS6 = Path("/proc/sys/net/ipv6/conf")
 CNI_PLUGINS = ("bridge", "host-local", "loopback", "portmap")
 # without /usr/sbin in PATH, as Debian's `su` leaves it, these would not be found
 SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
@@ -66,6 +67,20 @@ def missing(*, node: bool, runtime: str = "") -> list[str]:
         f"{' '.join(packages)}` (or `make setup` does), or start only the control plane with "
         "--control-plane-only."
     ]
+
+
+def no_ipv6(settings: Path = SETTINGS6) -> str:
+    """Return why a cluster of both IP families cannot be here, as a sentence; "" when it can."""
+    advice = "or start without --dual-stack."
+    if not settings.exists():
+        return f"this machine's kernel has no IPv6: start it without ipv6.disable=1, {advice}"
+    for name in ("all", "default"):
+        if (settings / name / "disable_ipv6").read_text(encoding="ascii").strip() != "0":
+            return (
+                f"IPv6 is turned off on this machine: turn it on with `sysctl -w "
+                f"net.ipv6.conf.{name}.disable_ipv6=0`, {advice}"
+            )
+    return ""
 
 
 def listens(endpoint: str) -> bool:

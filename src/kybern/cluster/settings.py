@@ -8,6 +8,7 @@ By:   `cli/verbs/up.py` writes it, every program in `cmd/` reads it.
 import ipaddress
 import os
 import re
+from itertools import combinations
 from pathlib import Path
 
 import msgspec
@@ -37,7 +38,9 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         runtime_endpoint: socket of a CRI runtime that is not ours; "" for our own containerd.
         node_name: name of the node; upstream's rules for host names.
         node_ip: address under which pods and the API server reach the node.
-        service_cidr: network of ClusterIPs; its first address is the API server's.
+        node_ip6: its address of IPv6, where the cluster has both families; "" for none.
+        service_cidr: network of ClusterIPs; its first address is the API server's. A cluster of
+            both families has two, of IPv4 and of IPv6, with a comma; so it is with the next two.
         cluster_cidr: network of all pods; each node has a part of it.
         node_cidr: network that joins the nodes on this machine; its first address is ours.
         nodes: how many nodes on this machine.
@@ -69,6 +72,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     runtime_endpoint: str = ""
     node_name: str = ""
     node_ip: str = "127.0.0.1"
+    node_ip6: str = ""
     service_cidr: str = "10.96.0.0/16"
     cluster_cidr: str = "10.244.0.0/16"
     node_cidr: str = "10.176.0.0/24"
@@ -133,7 +137,27 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 "--nodes goes with neither --control-plane-only nor --runtime-endpoint: each node "
                 "has a container runtime of its own."
             )
-        return problems
+        return problems + network_problems(self.service_cidr, self.cluster_cidr)
+
+    @property
+    def dual_stack(self) -> bool:
+        """Whether pods, Services and nodes have addresses of both families."""
+        return "," in self.cluster_cidr
+
+    @property
+    def service_cidrs(self) -> tuple[str, ...]:
+        """The networks of ClusterIPs, one for each family."""
+        return tuple(self.service_cidr.split(","))
+
+    @property
+    def cluster_cidrs(self) -> tuple[str, ...]:
+        """The networks of all pods."""
+        return tuple(self.cluster_cidr.split(","))
+
+    @property
+    def node_cidrs(self) -> tuple[str, ...]:
+        """The networks that join the nodes on this machine."""
+        return tuple(self.node_cidr.split(","))
 
     @property
     def node_only(self) -> bool:
@@ -143,13 +167,18 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def gateway(self) -> str:
         """This machine's address in the network of its nodes."""
-        return str(ipaddress.ip_network(self.node_cidr)[1])
+        return self.gateways[0]
 
     @property
-    def balancer_cidr(self) -> str:
+    def gateways(self) -> tuple[str, ...]:
+        """This machine's addresses in the networks of its nodes."""
+        return tuple(str(ipaddress.ip_network(network)[1]) for network in self.node_cidrs)
+
+    @property
+    def balancer_cidrs(self) -> tuple[str, ...]:
         """Addresses of LoadBalancer Services: as many as nodes may have, right after those."""
-        nodes = ipaddress.ip_network(self.node_cidr)
-        return f"{nodes.broadcast_address + 1}/{nodes.prefixlen}"
+        nodes = map(ipaddress.ip_network, self.node_cidrs)
+        return tuple(f"{network.broadcast_address + 1}/{network.prefixlen}" for network in nodes)
 
     @property
     def cgroup_root(self) -> str:
@@ -168,12 +197,44 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     @property
     def kubernetes_ip(self) -> str:
         """ClusterIP of `default/kubernetes`."""
-        return str(ipaddress.ip_network(self.service_cidr)[1])
+        return str(ipaddress.ip_network(self.service_cidrs[0])[1])
 
     @property
     def server(self) -> str:
         """URL of the API server for programs on this machine."""
         return self.api_server or f"https://127.0.0.1:{self.port}"
+
+
+def network_problems(service_cidr: str, cluster_cidr: str) -> list[str]:
+    """Return what is wrong with the networks of ClusterIPs and pods, one sentence each."""
+    problems, families, known = [], [], []
+    for flag, text, limits in (
+        ("--service-cidr", service_cidr, (28, 124)),  # DNS has the tenth address
+        ("--cluster-cidr", cluster_cidr, (24, 64)),  # so much a node has
+    ):
+        try:
+            found = [ipaddress.ip_network(part) for part in text.split(",")]
+        except ValueError as error:
+            problems.append(f"{flag} {text} cannot be: {error}.")
+            continue
+        if [network.version for network in found] not in ([4], [4, 6]):
+            problems.append(
+                f"{flag} {text} cannot be: name a network of IPv4, or one of IPv4 and one of "
+                "IPv6, in this order."
+            )
+            continue
+        problems += [
+            f"{flag} {network} is too small: use a /{limit} or more."
+            for network, limit in zip(found, limits, strict=False)
+            if network.prefixlen > limit
+        ]
+        families.append(len(found))
+        known += found
+    if len(set(families)) > 1:
+        problems.append("--service-cidr and --cluster-cidr must be of the same IP families.")
+    if any(one.overlaps(other) for one, other in combinations(known, 2)):
+        problems.append("--service-cidr and --cluster-cidr must not overlap.")
+    return problems
 
 
 def save(settings: Settings, path: Path) -> None:

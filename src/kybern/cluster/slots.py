@@ -10,8 +10,10 @@ not overlap. Slot 0 has upstream's usual networks.
 
 from __future__ import annotations
 
+import contextlib
 import errno
 import fcntl
+import ipaddress
 import os
 import socket
 from pathlib import Path
@@ -20,18 +22,31 @@ from typing import Any
 SLOTS = 16
 MARKS = Path("/run/kybern")
 LOOPBACK = "127.0.0.1"
+INTERFACES6, GLOBAL = Path("/proc/net/if_inet6"), "00"
 
 
 class NoSlotError(Exception):
     """All slots are taken."""
 
 
-def networks(slot: int) -> dict[str, Any]:
+def networks(slot: int, *, dual_stack: bool = False) -> dict[str, Any]:
     """Return the settings that follow from a slot.
 
     >>> networks(0)["service_cidr"], networks(2)["cluster_cidr"]
     ('10.96.0.0/16', '10.246.0.0/16')
+    >>> networks(2, dual_stack=True)["cluster_cidr"]
+    '10.246.0.0/16,fd6b:7962:2::/56'
     """
+    found = _networks4(slot)
+    if dual_stack:
+        own = f"fd6b:7962:{slot:x}"  # addresses that are routed nowhere; RFC 4193
+        found["service_cidr"] += f",{own}:ffff::/112"
+        found["cluster_cidr"] += f",{own}::/56"
+        found["node_cidr"] += f",{own}:100::/64"
+    return found
+
+
+def _networks4(slot: int) -> dict[str, Any]:
     return {
         "slot": slot,
         "service_cidr": f"10.{96 + slot}.0.0/16",
@@ -138,6 +153,25 @@ def node_address() -> str:
             return str(probe.getsockname()[0])
         except OSError:
             return LOOPBACK
+
+
+def node_address6() -> str:
+    """Return the IPv6 address of this machine on its default route, or any that others can reach.
+
+    Returns:
+        "" when it has none.
+    """
+    with contextlib.suppress(OSError), socket.socket(socket.AF_INET6, socket.SOCK_DGRAM) as probe:
+        probe.connect(("2001:db8::1", 9))  # for documentation: nobody is there
+        return str(probe.getsockname()[0])
+    try:
+        lines = INTERFACES6.read_text(encoding="ascii").splitlines()
+    except OSError:
+        return ""
+    for packed, _index, _length, scope, _flags, device in map(str.split, lines):
+        if scope == GLOBAL and not device.startswith("kybern"):
+            return str(ipaddress.IPv6Address(bytes.fromhex(packed)))
+    return ""
 
 
 def host_name() -> str:

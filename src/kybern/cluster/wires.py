@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from kybern.cluster.settings import Settings
 
 INSIDE = "eth0"  # a node's end of its cable
+SETTINGS6 = "/proc/sys/net/ipv6/conf"
 ETHERNET = 1500  # bytes in a packet, where nothing else is known
 
 
@@ -49,9 +50,9 @@ def cable(settings: Settings, index: int) -> str:
     return f"kybern{settings.slot}-n{index}"
 
 
-def address(settings: Settings, index: int) -> str:
-    """Return the address of a further node."""
-    return str(ipaddress.ip_network(settings.node_cidr)[index])
+def addresses(settings: Settings, index: int) -> tuple[str, ...]:
+    """Return the addresses of a further node, one for each family."""
+    return tuple(str(ipaddress.ip_network(network)[index]) for network in settings.node_cidrs)
 
 
 def lay(settings: Settings, indexes: list[int]) -> None:
@@ -61,16 +62,18 @@ def lay(settings: Settings, indexes: list[int]) -> None:
         WireError: the kernel refused.
     """
     links, spaces = _links(), _namespaces()
-    name, length = bridge(settings), ipaddress.ip_network(settings.node_cidr).prefixlen
+    name = bridge(settings)
     size = _mtu_towards_others(settings)
     _ip(
         [
             *([] if name in links else [f"link add {name} mtu {size} type bridge"]),
-            f"address replace {settings.gateway}/{length} dev {name}",
+            *_assign(settings, settings.gateways, name),
             f"link set {name} up",
         ]
     )
-    _nft(_masquerade(settings))
+    _nft("".join(map(_masquerade, *_families(settings))))
+    if settings.dual_stack:
+        _lay_ipv6(settings, name)
     for index in indexes:
         space, wire = namespace(settings, index), cable(settings, index)
         commands = [] if space in spaces else [f"netns add {space}"]
@@ -81,14 +84,19 @@ def lay(settings: Settings, indexes: list[int]) -> None:
                 f"link add {wire} mtu {size} type veth peer name {INSIDE} mtu {size} netns {space}"
             )
         _ip([*commands, f"link set {wire} master {name} up"])
+        if settings.dual_stack:  # else its address would go when the link goes
+            _set(f"{SETTINGS6}/{INSIDE}/keep_addr_on_down", space)
+        own = addresses(settings, index)
         inside = [
             "link set lo up",
-            f"address replace {address(settings, index)}/{length} dev {INSIDE}",
+            *_assign(settings, own, INSIDE),
             f"link set {INSIDE} up",
-            f"route replace default via {settings.gateway} dev {INSIDE}",
+            *(f"route replace default via {way} dev {INSIDE}" for way in settings.gateways),
         ]
-        if settings.node_ip not in (settings.gateway, address(settings, index)):
-            inside.append(f"route replace {settings.node_ip}/32 dev {INSIDE} scope link")
+        for first in (settings.node_ip, settings.node_ip6):
+            if first and first not in (*settings.gateways, *own):
+                length = 128 if ":" in first else 32
+                inside.append(f"route replace {first}/{length} dev {INSIDE} scope link")
         _ip(inside, space)
 
 
@@ -107,22 +115,49 @@ def remove(settings: Settings) -> list[str]:
     name = bridge(settings)
     problems = _try([f"link delete {name}"] if name in _links() else [])
     try:
-        _nft(f"add table ip {table(settings)}\ndelete table ip {table(settings)}\n")
+        tables = (f"{family} {table(settings)}" for family in _families(settings)[1])
+        _nft("".join(f"add table {each}\ndelete table {each}\n" for each in tables))
     except WireError as error:
         problems.append(f"{error}.")
     return problems
 
 
-def _masquerade(settings: Settings) -> str:
+def _assign(settings: Settings, own: tuple[str, ...], device: str) -> list[str]:
+    """Return the commands that give a device its addresses, at once: nobody else has them."""
+    networks = map(ipaddress.ip_network, settings.node_cidrs)
+    return [
+        f"address replace {address}/{network.prefixlen} dev {device}"
+        + (" nodad" if network.version == 6 else "")
+        for address, network in zip(own, networks, strict=True)
+    ]
+
+
+def _lay_ipv6(settings: Settings, name: str) -> None:
+    """Let the nodes find the first one's address on the bridge, though it is not on there."""
+    _set(f"{SETTINGS6}/{name}/keep_addr_on_down")
+    if settings.node_ip6 and settings.node_ip6 not in settings.gateways:
+        _set(f"{SETTINGS6}/{name}/proxy_ndp")
+        _ip([f"neigh replace proxy {settings.node_ip6} dev {name}"])
+
+
+def _families(settings: Settings) -> tuple[tuple[str, ...], ...]:
+    """Return the arguments of `_masquerade` for each family: tables, kinds, nodes, pods, groups."""
+    count = len(settings.node_cidrs)
+    return (
+        (table(settings),) * count, ("ip", "ip6")[:count], settings.node_cidrs,
+        settings.cluster_cidrs, ("224.0.0.0/4", "ff00::/8")[:count],
+    )  # fmt: skip
+
+
+def _masquerade(name: str, family: str, nodes: str, pods: str, groups: str) -> str:
     """Let the nodes reach what is outside; between nodes and pods no address changes."""
-    name, nodes = table(settings), settings.node_cidr
     return f"""\
-add table ip {name}
-delete table ip {name}
-table ip {name} {{
+add table {family} {name}
+delete table {family} {name}
+table {family} {name} {{
   chain postrouting {{
     type nat hook postrouting priority srcnat; policy accept;
-    ip saddr {nodes} ip daddr != {{ {nodes}, {settings.cluster_cidr}, 224.0.0.0/4 }} masquerade
+    {family} saddr {nodes} {family} daddr != {{ {nodes}, {pods}, {groups} }} masquerade
   }}
 }}
 """
@@ -162,6 +197,11 @@ def _ip(commands: list[str], space: str = "") -> None:
 
 def _nft(script: str) -> None:
     _run(["nft", "-f", "-"], script)
+
+
+def _set(setting: str, space: str = "") -> None:
+    where = ["ip", "netns", "exec", space] if space else []
+    _run([*where, "tee", setting], "1")
 
 
 def _run(words: list[str], text: str = "") -> str:

@@ -57,7 +57,8 @@ async def clean(directory: Directory, settings: Settings) -> list[str]:
     leftovers.remove(directory.run / "ingress")
     problems += cleanup(network_config(directory, settings))
     try:
-        await sync.clean_up(settings.nft_table, settings.balancer_cidr, settings.service_cidr)
+        networks = (*settings.balancer_cidrs, *settings.service_cidrs)
+        await sync.clean_up(settings.nft_table, *networks)
     except nft.NftError as error:
         problems.append(f"the packet filter table {settings.nft_table} stays: {error}")
     Cgroups(kubelet_config(directory, settings).pods_cgroup, cgroup_version()).remove_all()

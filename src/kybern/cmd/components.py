@@ -108,7 +108,7 @@ class Components:
         authority = self._authority.certificate
         tasks.spawn_forever(lambda: cluster_info.ensure(own, address, authority), "cluster-info")
         tasks.spawn_forever(lambda: joining.ensure(own, settings), "node-config")
-        joining.approve_serving(own, informers, tasks, settings.service_cidr)
+        joining.approve_serving(own, informers, tasks, settings.service_cidrs)
         tasks.spawn_forever(lambda: storage_class.ensure(own), "storage class")
         tasks.spawn_forever(ingress_access.Keeper(own, informers).run, "ingress access")
         tasks.spawn_forever(cluster_dns.Keeper(own, informers, settings).run, "dns")
@@ -124,9 +124,9 @@ class Components:
             node_monitor_grace_period=self._settings.node_monitor_grace,
             autoscaler_sync_period=self._settings.autoscaler_period,
             allocate_node_cidrs=True,
-            cluster_cidrs=(self._settings.cluster_cidr,),
-            service_cidrs=(self._settings.service_cidr,),
-            load_balancer_cidrs=(self._settings.balancer_cidr,),
+            cluster_cidrs=self._settings.cluster_cidrs,
+            service_cidrs=self._settings.service_cidrs,
+            load_balancer_cidrs=self._settings.balancer_cidrs,
         )
         rng = random.Random()  # noqa: S311 - jitter
         return Host(ALL, self._controller, informers, SYSTEM, config, rng)

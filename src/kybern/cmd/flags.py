@@ -174,6 +174,14 @@ def address(text: str) -> str:
         raise _bad(text, "an IP address") from None
 
 
+def addresses(text: str) -> str:
+    """Read an IP address, or one of each family: `192.0.2.1,2001:db8::1`."""
+    found = [address(part.strip()) for part in text.split(",")]
+    if len(found) > 2 or len({":" in part for part in found}) < len(found):
+        raise _bad(text, "one address, or one of IPv4 and one of IPv6")
+    return ",".join(found)
+
+
 def network(text: str) -> str:
     """Read a network."""
     try:

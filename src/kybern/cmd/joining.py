@@ -37,7 +37,7 @@ from kybern.lib import logs, pki
 from kybern.lib.clock import rfc3339
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from kybern.client.informer import Informers
     from kybern.client.rest import Client
@@ -95,13 +95,15 @@ def _rights() -> Iterator[Role | RoleBinding | ClusterRole | ClusterRoleBinding]
     )
 
 
-def approve_serving(client: Client, informers: Informers, tasks: Tasks, service_cidr: str) -> None:
+def approve_serving(
+    client: Client, informers: Informers, tasks: Tasks, service_cidrs: Sequence[str]
+) -> None:
     """Say yes to what kubelets may have, whenever one asks."""
     nodes = informers.of(Node)
 
     def look(csr: Csr) -> None:
         if csr.spec.signerName == SERVING_SIGNER and not csr.status.conditions:
-            problem = refusal(csr, nodes.list(), service_cidr)
+            problem = refusal(csr, nodes.list(), service_cidrs)
             if problem:
                 log.warning("not approved", request=csr.metadata.name, why=problem)
             else:
@@ -110,7 +112,7 @@ def approve_serving(client: Client, informers: Informers, tasks: Tasks, service_
     informers.of(Csr).on_change(look)
 
 
-def refusal(csr: Csr, nodes: Iterable[Node], service_cidr: str) -> str:
+def refusal(csr: Csr, nodes: Iterable[Node], service_cidrs: Sequence[str]) -> str:
     """Return why a serving certificate must not be given; "" when it may be."""
     user, groups = csr.spec.username or "", csr.spec.groups or ()
     name = user.removeprefix("system:node:")
@@ -128,8 +130,9 @@ def refusal(csr: Csr, nodes: Iterable[Node], service_cidr: str) -> str:
         return f"{name} is a name of the API server"
     if subject.emails or subject.uris or set(subject.dns_names) - {name}:
         return "it has names that are not the node's"
-    services = ipaddress.ip_network(service_cidr)
-    if any(ipaddress.ip_address(address) in services for address in subject.ip_addresses):
+    services = list(map(ipaddress.ip_network, service_cidrs))
+    own = map(ipaddress.ip_address, subject.ip_addresses)
+    if any(address in network for address in own for network in services):
         return "it has an address of Services"
     others = {
         address.address

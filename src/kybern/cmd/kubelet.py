@@ -55,7 +55,7 @@ def parse(words: list[str] | None = None) -> Namespace:
 def _add_node(parser: flags.Parser) -> None:
     option = parser.option
     option("--hostname-override", "name of the Node, instead of the machine's", default="")
-    option("--node-ip", "the node's address", type=flags.address)
+    option("--node-ip", "the node's address, or one of each family", type=flags.addresses)
     parser.listing("--node-labels", "put on the Node: key=value,…", flags.pair, "LABELS")
     parser.listing(
         "--register-with-taints", "put on a new Node: key=value:Effect,…", metavar="TAINTS"
@@ -179,7 +179,7 @@ async def kubelet(args: Namespace) -> None:
     config = config_of(args)
     client = Client(TlsTransport(flags.client_config(args)), SYSTEM, user_agent="kubelet")
     if config.tls_cert is None:
-        names, addresses = (config.node_name,), tuple({config.node_ip, "127.0.0.1"} - {""})
+        names, addresses = (config.node_name,), tuple({*config.node_ips, "127.0.0.1"})
         certificate, key = keep_own(names, addresses, config.data_dir / "pki", "kubelet")
         config = replace(config, tls_cert=certificate, tls_key=key)
     runtime = CriRuntime(config.runtime_endpoint, SYSTEM)

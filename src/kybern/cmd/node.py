@@ -92,10 +92,16 @@ async def node(directory: Directory, settings: Settings) -> None:
                 host_ports=node_filter,
                 cgroup_version=containerd.cgroup_version(),
             )
-            proxy = Proxy(proxy_config(settings), informers)
+            proxies = [Proxy(config, informers) for config in proxy_configs(settings)]
             ingress = IngressProxy(ingress_config(directory, settings), proxy_client, informers)
             router = Router(network, settings.node_name, informers)
-            policies = Enforcer(network.policy_table, settings.node_name, nft_program(), informers)
+            policies = Enforcer(
+                network.policy_table,
+                settings.node_name,
+                nft_program(),
+                informers,
+                ipv6=settings.dual_stack,
+            )
             cluster_dns.publish(
                 kubelet_client, informers, tasks, settings.node_name, settings.dns_port
             )
@@ -103,7 +109,7 @@ async def node(directory: Directory, settings: Settings) -> None:
             await asyncio.wait(
                 (
                     tasks.spawn(kubelet.run(), name="kubelet"),
-                    tasks.spawn_forever(proxy.run, "proxy"),
+                    *(tasks.spawn_forever(proxy.run, "proxy") for proxy in proxies),
                     answering,
                     tasks.spawn_forever(ingress.run, "ingress"),
                     tasks.spawn_forever(router.run, "router"),
@@ -135,7 +141,8 @@ def network_config(directory: Directory, settings: Settings) -> NetworkConfig:
     return NetworkConfig(
         data_dir=directory.root,
         bridge=settings.bridge,
-        cluster_cidr=settings.cluster_cidr,
+        cluster_cidr=settings.cluster_cidrs[0],
+        cluster_cidr6="".join(settings.cluster_cidrs[1:]),
         cni_bin_dir=plugins,
         tunnel_id=int.from_bytes(sha256((directory.pki / "ca.crt").read_bytes()).digest()[:3]),
     )
@@ -151,7 +158,7 @@ def kubelet_config(directory: Directory, settings: Settings) -> KubeletConfig:
         cluster_dns=(settings.dns_ip,),
         cluster_domain=settings.cluster_domain,
         pod_cidr="",
-        node_ip=settings.node_ip,
+        node_ip=",".join(filter(None, (settings.node_ip, settings.node_ip6))),
         port=settings.kubelet_port,
         tls_cert=pki / "kubelet.crt",
         tls_key=pki / "kubelet.key",
@@ -161,15 +168,19 @@ def kubelet_config(directory: Directory, settings: Settings) -> KubeletConfig:
     )
 
 
-def proxy_config(settings: Settings) -> ProxyConfig:
-    """Return the proxy's settings."""
-    return ProxyConfig(
-        node_name=settings.node_name,
-        table=settings.nft_table,
-        cluster_cidr=settings.cluster_cidr,
-        service_cidr=settings.service_cidr,
-        balancer_cidr="" if settings.node_only else settings.balancer_cidr,
-    )
+def proxy_configs(settings: Settings) -> list[ProxyConfig]:
+    """Return the settings of the proxy for each family."""
+    networks = (settings.cluster_cidrs, settings.service_cidrs, settings.balancer_cidrs)
+    return [
+        ProxyConfig(
+            node_name=settings.node_name,
+            table=settings.nft_table,
+            cluster_cidr=pods,
+            service_cidr=services,
+            balancer_cidr="" if settings.node_only else balancers,
+        )
+        for pods, services, balancers in zip(*networks, strict=False)
+    ]
 
 
 def dns_config(settings: Settings) -> DnsConfig:

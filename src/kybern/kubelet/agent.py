@@ -216,7 +216,7 @@ class Kubelet:
             runtime_name=runtime_name,
             node=NodeIdentity(
                 host_name=machine.host_name,
-                ips=tuple(ip for ip in (config.node_ip or machine.address,) if ip),
+                ips=config.node_ips or tuple(filter(None, (machine.address,))),
                 allocatable=registration.allocatable(machine, config),
                 facts=NodeFacts(machine.memory, self._cgroup_version),
                 resolver=lambda: _resolver(config.resolv_conf),

@@ -28,7 +28,8 @@ class KubeletConfig:
         cluster_dns: addresses of the cluster's DNS, for pods' resolv.conf; () for the node's own.
         cluster_domain: the domain of services.
         pod_cidr: the addresses of pods on this node; "" when a controller gives them out.
-        node_ip: the node's address; "" to take that of the default route.
+        node_ip: the node's address, or one of each family with a comma; "" to take that of the
+            default route.
         bind_address: where the kubelet's own server listens.
         port: its port; 0 takes any free one.
         tls_cert: certificate of the server, PEM.
@@ -104,6 +105,11 @@ class KubeletConfig:
         return self.data_dir / "volumes"
 
     @property
+    def node_ips(self) -> tuple[str, ...]:
+        """The node's addresses, as far as they were chosen."""
+        return tuple(filter(None, self.node_ip.split(",")))
+
+    @property
     def logs_dir(self) -> Path:
         """One directory of container logs per pod."""
         return self.data_dir / "logs" / "pods"
@@ -123,7 +129,7 @@ class KubeletConfig:
             found.append("A TLS certificate needs its key, and a key its certificate.")
         if self.log_max_files < 2:
             found.append("At least two log files per container are needed to rotate.")
-        for address in (*self.cluster_dns, *([self.node_ip] if self.node_ip else [])):
+        for address in (*self.cluster_dns, *self.node_ips):
             if not _is_address(address):
                 found.append(f"{address!r} is not an IP address.")
         if self.pod_cidr and not _is_network(self.pod_cidr):

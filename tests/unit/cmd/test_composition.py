@@ -51,7 +51,7 @@ def test_the_api_server_knows_its_cluster(directory):
 
 def test_the_nodes_parts_agree_with_each_other():
     kubelet = node.kubelet_config(DIRECTORY, SETTINGS)
-    proxy, dns = node.proxy_config(SETTINGS), node.dns_config(SETTINGS)
+    [proxy], dns = node.proxy_configs(SETTINGS), node.dns_config(SETTINGS)
     assert kubelet.check() == dns.check() == []
     assert kubelet.node_name == proxy.node_name == "box"
     assert kubelet.cluster_dns == dns.cluster_ips == ("10.98.0.10",)

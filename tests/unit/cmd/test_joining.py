@@ -13,7 +13,7 @@ from kybern.cmd.joining import refusal
 from kybern.lib import pki
 
 WORKER = "system:node:worker"
-SERVICES = "10.96.0.0/16"
+SERVICES = ("10.96.0.0/16", "fd96::/112")
 KEY = pki.make_key()
 
 
@@ -54,6 +54,7 @@ def test_a_node_may_serve_under_its_own_name_and_address():
         (csr(subject(uris=("spiffe://x",))), "names that are not the node's"),
         (csr(subject(ips=("10.0.0.2",))), "10.0.0.2 is another node's address"),
         (csr(subject(ips=("10.96.0.1",))), "an address of Services"),
+        (csr(subject(ips=("fd96::1",))), "an address of Services"),
         (
             csr(subject("system:node:localhost", dns=("localhost",)), user="system:node:localhost"),
             "is a name of the API server",

@@ -162,6 +162,8 @@ def _join(
         except JoinError as error:
             raise Failed(str(error)) from None
     chosen = settings_for(directory, kept, facts, server, name, address)
+    if chosen.dual_stack and (problem := prerequisites.no_ipv6()):
+        raise Failed(problem)
     settings_file.save(chosen, directory.settings)
     return chosen
 
@@ -170,12 +172,14 @@ def settings_for(
     directory: Directory, kept: Settings, facts: Facts, server: str, name: str, address: str
 ) -> Settings:
     """Return the node's settings: what was said, what the cluster says, and what is free here."""
-    own = slots.networks(slots.claim(directory.root)) | facts._asdict()
+    both = "," in facts.cluster_cidr
+    own = slots.networks(slots.claim(directory.root), dual_stack=both) | facts._asdict()
     return Settings(
         data_dir=str(directory.root),
         api_server=server,
         node_name=name,
         node_ip=address,
+        node_ip6=slots.node_address6() if both else "",
         runtime_endpoint=kept.runtime_endpoint,
         ingress_http_port=kept.ingress_http_port,
         ingress_https_port=kept.ingress_https_port,

@@ -28,6 +28,7 @@ from kybern.cluster import (
     certificates,
     fleet,
     kubeconfigs,
+    networks,
     prerequisites,
     processes,
     programs,
@@ -65,6 +66,9 @@ class Request:
     autoscaler_period: float | None = None
     ingress_http_port: int | None = None
     ingress_https_port: int | None = None
+    service_cidr: str | None = None
+    cluster_cidr: str | None = None
+    dual_stack: bool = False
     foreground: bool = False
 
     @property
@@ -72,6 +76,7 @@ class Request:
         """The settings that were said."""
         names = (
             "port", "store", "control_plane_only", "runtime_endpoint", "token", "nodes",
+            "service_cidr", "cluster_cidr",
             "lease_duration", "node_monitor_grace", "autoscaler_period",
             "encryption_provider_config", "ingress_http_port", "ingress_https_port",
         )  # fmt: skip
@@ -120,6 +125,8 @@ def _accept(directory: Directory, request: Request) -> None:
                 f"the cluster in {directory.root} is running already, with another {flag}: stop "
                 f"it with `kybern down --data-dir {shlex.quote(str(directory.root))}` first."
             )
+    if request.dual_stack and not chosen.dual_stack:
+        raise Failed(other_networks(directory))
     readiness.wait_server(directory, chosen)
     with telling(directory), directory.locked():
         changed = scaling.scale(directory, chosen, request.nodes or chosen.nodes)
@@ -145,6 +152,8 @@ def _check(directory: Directory, request: Request) -> Settings:
         node=not chosen.control_plane_only, runtime=chosen.runtime_endpoint
     ):
         raise Failed(" ".join(problems))
+    if chosen.dual_stack and (problem := prerequisites.no_ipv6()):
+        raise Failed(problem)
     if not slots.port_is_free(chosen.port):
         raise Failed(
             f"port {chosen.port} is taken by another program: stop it, or choose another port "
@@ -181,12 +190,26 @@ def _start(directory: Directory, chosen: Settings) -> None:
 
 def _asked_for(directory: Directory, request: Request) -> Settings:
     """Return the settings of the last time, with what is said now."""
+    earlier = _earlier(directory)
     chosen = msgspec.structs.replace(
-        _earlier(directory) or Settings(data_dir=str(directory.root)), **request.said
+        earlier or Settings(data_dir=str(directory.root)), **request.said
     )
+    chosen = networks.asked_for(chosen, request.service_cidr, request.cluster_cidr,
+                                dual_stack=request.dual_stack)  # fmt: skip
     if problems := chosen.check():
         raise typer.BadParameter(" ".join(problems))
+    if earlier is not None and networks.are_kept(earlier) and networks.differ(earlier, chosen):
+        raise Failed(other_networks(directory))
     return chosen
+
+
+def other_networks(directory: Directory) -> str:
+    """Return what is said of a cluster that is to get other networks than it has."""
+    return (
+        f"the cluster in {directory.root} has its networks for good, as Services and nodes have "
+        "addresses of them: make another one with --data-dir, or remove this one with `kybern "
+        f"down --purge --data-dir {shlex.quote(str(directory.root))}` first."
+    )
 
 
 def _earlier(directory: Directory) -> Settings | None:
@@ -205,17 +228,17 @@ def _earlier(directory: Directory) -> Settings | None:
 def _settle(directory: Directory, chosen: Settings) -> Settings:
     """Return the settings with what the machine decides."""
     if chosen.control_plane_only:
+        chosen = networks.of_slot(chosen, chosen.slot)
         return msgspec.structs.replace(chosen, node_ip=slots.node_address())
-    # Addresses of Services and nodes' parts of the pod network are in the store, for good.
-    kept = chosen.slot if chosen.node_name and chosen.store != "memory" else None
-    networks = slots.networks(slots.claim(directory.root, earlier=kept))
-    chosen = msgspec.structs.replace(chosen, **networks)
+    kept = chosen.slot if networks.are_kept(chosen) else None
+    chosen = networks.of_slot(chosen, slots.claim(directory.root, earlier=kept))
     here = slots.node_address()
     return msgspec.structs.replace(
         chosen,
         node_name=chosen.node_name or slots.host_name(),
         # other nodes cannot reach this one's loopback
         node_ip=chosen.gateway if here == slots.LOOPBACK and chosen.nodes > 1 else here,
+        node_ip6=slots.node_address6() if chosen.dual_stack else "",
         dns_port=slots.free_port(10053, datagrams=True),
         kubelet_port=slots.free_port(10250),
     )
