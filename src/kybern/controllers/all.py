@@ -18,6 +18,7 @@ from kybern.controllers.clusterrole_aggregation.controller import (
 from kybern.controllers.cronjob.controller import CronJobController
 from kybern.controllers.csiattacher.controller import CsiAttacher
 from kybern.controllers.csiprovisioner.controller import CsiProvisioner
+from kybern.controllers.csiresizer.controller import CsiResizer
 from kybern.controllers.csisnapshotter.controller import CsiSnapshotter
 from kybern.controllers.csrapproving.controller import CsrApprovingController
 from kybern.controllers.csrcleaner.controller import CsrCleanerController
@@ -53,6 +54,7 @@ from kybern.controllers.tainteviction.controller import TaintEvictionController
 from kybern.controllers.tokencleaner.controller import TokenCleaner
 from kybern.controllers.ttl.controller import TtlController
 from kybern.controllers.ttlafterfinished.controller import TtlAfterFinishedController
+from kybern.controllers.vacprotection.controller import VacProtectionController
 from kybern.controllers.volumebinder.controller import VolumeBinder
 from kybern.controllers.volumesnapshot.controller import VolumeSnapshotController
 
@@ -253,6 +255,12 @@ ALL: tuple[Descriptor, ...] = (
         make=CsiProvisioner,
     ),
     Descriptor(
+        "csi-resizer",
+        account="csi-resizer",
+        component="csi-resizer",
+        make=CsiResizer,
+    ),
+    Descriptor(
         "csi-snapshotter",
         account="csi-snapshotter",
         component="csi-snapshotter",
@@ -263,6 +271,13 @@ ALL: tuple[Descriptor, ...] = (
         account="snapshot-controller",
         component="snapshot-controller",
         make=VolumeSnapshotController,
+    ),
+    Descriptor(
+        "volumeattributesclass-protection-controller",
+        account="volumeattributesclass-protection-controller",
+        component="vac-protection-controller",
+        make=VacProtectionController,
+        aliases=("vac-protection",),
     ),
     Descriptor(
         "persistentvolumeclaim-protection-controller",

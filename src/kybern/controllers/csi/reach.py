@@ -52,6 +52,8 @@ class Driver(NamedTuple):
     """What it can do: ControllerRpc values."""
     services: frozenset[int]
     """PluginService values."""
+    grows: bool
+    """Whether it says that volumes can grow."""
 
     @property
     def has_topology(self) -> bool:
@@ -178,7 +180,9 @@ class Drivers:
             )
             if PluginService.CONTROLLER_SERVICE not in services:
                 return None
-            return Driver(name, node, csi, await csi.controller_get_capabilities(), services)
+            grows = any(each.volume_expansion is not None for each in answer.capabilities)
+            rpcs = await csi.controller_get_capabilities()
+            return Driver(name, node, csi, rpcs, services, grows)
         except CsiError:
             # Some drivers say that they have the service where only their node part runs.
             return None

@@ -1,0 +1,1 @@
+"""Has drivers make volumes larger, and change them to another class of attributes."""
