@@ -130,6 +130,24 @@ def up(
     cluster_cidr: ClusterCidr = None,
     ingress_http_port: IngressHttp = None,
     ingress_https_port: IngressHttps = None,
+    shutdown_grace: Annotated[
+        float | None,
+        typer.Option(
+            "--shutdown-grace-period",
+            metavar="TIME",
+            parser=_duration,
+            help="What pods have to end before the machine shuts down.  [0s]",
+        ),
+    ] = None,
+    shutdown_grace_critical: Annotated[
+        float | None,
+        typer.Option(
+            "--shutdown-grace-period-critical-pods",
+            metavar="TIME",
+            parser=_duration,
+            help="How much of it is for critical pods alone.  [0s]",
+        ),
+    ] = None,
     node_monitor_grace: Grace = None,
     autoscaler_period: Scaling = None,
     foreground: Annotated[
@@ -149,6 +167,7 @@ def up(
         dual_stack=dual_stack, service_cidr=service_cidr, cluster_cidr=cluster_cidr,
         encryption_provider_config=_absolute(encryption_provider_config),
         ingress_http_port=ingress_http_port, ingress_https_port=ingress_https_port,
+        shutdown_grace=shutdown_grace, shutdown_grace_critical=shutdown_grace_critical,
         node_monitor_grace=node_monitor_grace, autoscaler_period=autoscaler_period,
     )  # fmt: skip
     run(_directory(data_dir), request)

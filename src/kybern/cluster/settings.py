@@ -52,6 +52,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
         autoscaler_period: seconds between two looks at what autoscaled pods use.
         lease_duration: seconds after which other control planes take over from a silent one. One
             less than upstream's, so that they have taken over within its fifteen.
+        shutdown_grace: seconds the node's pods have before the machine shuts down.
+        shutdown_grace_critical: how many of these are for critical pods alone.
         cluster_domain: suffix of all names.
         dns_ip: ClusterIP of DNS.
         dns_port: port of the node at which our DNS server listens.
@@ -83,6 +85,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     node_monitor_grace: float = GRACE
     autoscaler_period: float = 15.0
     lease_duration: float = 14.0
+    shutdown_grace: float = 0.0
+    shutdown_grace_critical: float = 0.0
     cluster_domain: str = "cluster.local"
     dns_ip: str = "10.96.0.10"
     dns_port: int = 10053
@@ -126,6 +130,11 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             problems.append(
                 f"--horizontal-pod-autoscaler-sync-period {self.autoscaler_period:g}s cannot be: "
                 "use 1s to 1h."
+            )
+        if not 0 <= self.shutdown_grace_critical <= self.shutdown_grace <= 3600:
+            problems.append(
+                "--shutdown-grace-period is 0s to 1h, and --shutdown-grace-period-critical-pods "
+                "no more than that."
             )
         if not 1 <= self.nodes <= NODES_MAX:
             problems.append(

@@ -12,6 +12,7 @@ from __future__ import annotations
 import asyncio
 import errno
 import os
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -67,6 +68,11 @@ def _add_node(parser: flags.Parser) -> None:
         default=300.0,
         metavar="TIME",
     )
+    for name, text in (
+        ("--shutdown-grace-period", "what pods have before the machine shuts down"),
+        ("--shutdown-grace-period-critical-pods", "how much of it is for critical pods alone"),
+    ):
+        option(name, text, type=flags.duration, default=0.0, metavar="TIME")
     for name in ("--system-reserved", "--kube-reserved"):
         parser.listing(name, "kept from pods: cpu=200m,memory=500Mi", _amount, "AMOUNTS")
 
@@ -137,6 +143,8 @@ def config_of(args: Namespace) -> KubeletConfig:
         status_interval=args.node_status_report_frequency,
         log_max_bytes=args.container_log_max_size,
         log_max_files=args.container_log_max_files,
+        shutdown_grace=args.shutdown_grace_period,
+        shutdown_grace_critical=args.shutdown_grace_period_critical_pods,
     )
 
 
@@ -185,7 +193,9 @@ async def kubelet(args: Namespace) -> None:
     runtime = CriRuntime(config.runtime_endpoint, SYSTEM)
     try:
         await _wait_runtime(runtime)
-        await Kubelet(config, client, runtime, SYSTEM, cgroup_version=cgroup_version()).run()
+        agent = Kubelet(config, client, runtime, SYSTEM, cgroup_version=cgroup_version())
+        asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, agent.shut_down)
+        await agent.run()
     except OSError as error:
         if error.errno not in (errno.EADDRINUSE, errno.EADDRNOTAVAIL):
             raise

@@ -9,6 +9,7 @@ By:   the supervisor, beside the control plane and containerd, in any order: it 
 from __future__ import annotations
 
 import asyncio
+import signal
 import sys
 from hashlib import sha256
 from pathlib import Path
@@ -105,6 +106,7 @@ async def node(directory: Directory, settings: Settings) -> None:
             cluster_dns.publish(
                 kubelet_client, informers, tasks, settings.node_name, settings.dns_port
             )
+            asyncio.get_running_loop().add_signal_handler(signal.SIGUSR1, kubelet.shut_down)
             tasks.spawn_forever(lambda: _announce(router, runtime, kubelet), "network")
             await asyncio.wait(
                 (
@@ -165,6 +167,8 @@ def kubelet_config(directory: Directory, settings: Settings) -> KubeletConfig:
         client_ca=pki / "ca.crt",
         cgroup_root=settings.cgroup_root,
         lease_seconds=settings.node_lease_seconds,
+        shutdown_grace=settings.shutdown_grace,
+        shutdown_grace_critical=settings.shutdown_grace_critical,
     )
 
 

@@ -22,6 +22,7 @@ from kybern.kubelet.housekeeping import Housekeeping
 from kybern.kubelet.node import events as node_events
 from kybern.kubelet.node import facts, registration
 from kybern.kubelet.node.lease import Heartbeat
+from kybern.kubelet.node.shutdown import Shutdown
 from kybern.kubelet.node.status import NodeReporter
 from kybern.kubelet.objects import WatchedObjects
 from kybern.kubelet.pods.allotments import Allotments
@@ -92,6 +93,7 @@ class Kubelet:
         self.roster: Roster | None = None
         self._server: KubeletServer | None = None
         self._node_reporter: NodeReporter | None = None
+        self._shutdown: Shutdown | None = None
         self.ready = asyncio.Event()
 
     async def run(self) -> None:
@@ -108,6 +110,11 @@ class Kubelet:
         """Report soon: the runtime or its network has changed."""
         if self._node_reporter is not None:
             self._node_reporter.wake()
+
+    def shut_down(self) -> None:
+        """End the node's pods as if the machine shut down."""
+        if self._shutdown is not None:
+            self._shutdown.ask()
 
     async def _run(self, tasks: Tasks) -> None:
         config, clock, runtime = self.config, self._clock, self._runtime
@@ -159,6 +166,8 @@ class Kubelet:
         await pods.wait_synced()
         roster.end_orphans()
         tasks.spawn(csi.volumes.drop_unused(), name="volumes nobody uses")
+        self._shutdown = Shutdown(config, roster, clock, node_reporter.shuts_down, tell)
+        tasks.spawn_forever(self._shutdown.run, "shutdown")
         housekeeping = Housekeeping(config, roster, runtime, clock, node_reporter)
         tasks.spawn_forever(housekeeping.run, "housekeeping")
         await self._follow_runtime(roster, node_reporter, tasks)

@@ -47,6 +47,10 @@ class KubeletConfig:
         status_interval: seconds between reports of an unchanged node status.
         lease_seconds: how long the node counts as alive after a heartbeat.
         relist_interval: seconds between looks at everything, should an event have been lost.
+        shutdown_grace: seconds pods have to end before the machine shuts down; 0 for none.
+        shutdown_grace_critical: how many of these are for critical pods alone, after the others.
+        shutdown_by_priority: instead of both: pairs of a priority and the seconds that pods of this
+            priority and above have.
         log_max_bytes: size at which a container's log is rotated.
         log_max_files: how many logs of a container are kept, the current one included.
         parallel_starts: how many pods are started at the same time.
@@ -76,6 +80,9 @@ class KubeletConfig:
     status_interval: float = 300.0
     lease_seconds: int = 40
     relist_interval: float = 60.0
+    shutdown_grace: float = 0.0
+    shutdown_grace_critical: float = 0.0
+    shutdown_by_priority: tuple[tuple[int, int], ...] = ()
     log_max_bytes: int = 10 << 20
     log_max_files: int = 5
     parallel_starts: int = 8
@@ -127,6 +134,7 @@ class KubeletConfig:
             found.append(f"The cgroup root {self.cgroup_root!r} does not begin with a slash.")
         if bool(self.tls_cert) != bool(self.tls_key):
             found.append("A TLS certificate needs its key, and a key its certificate.")
+        found += self._shutdown_problems()
         if self.log_max_files < 2:
             found.append("At least two log files per container are needed to rotate.")
         for address in (*self.cluster_dns, *self.node_ips):
@@ -134,6 +142,22 @@ class KubeletConfig:
                 found.append(f"{address!r} is not an IP address.")
         if self.pod_cidr and not _is_network(self.pod_cidr):
             found.append(f"{self.pod_cidr!r} is not a network such as 10.244.0.0/24.")
+        return found
+
+    def _shutdown_problems(self) -> list[str]:
+        """Return what is wrong with the time pods have before a shutdown."""
+        found = []
+        for name in ("shutdown_grace", "shutdown_grace_critical"):
+            if not (getattr(self, name) == 0 or getattr(self, name) >= 1):
+                option = name.replace("shutdown_grace", "shutdown-grace-period")
+                option = option.replace("_critical", "-critical-pods")
+                found.append(f"--{option} must be either zero or otherwise >= 1 sec.")
+        if self.shutdown_grace_critical > self.shutdown_grace:
+            found.append(
+                "--shutdown-grace-period-critical-pods must be <= --shutdown-grace-period."
+            )
+        if self.shutdown_grace and self.shutdown_by_priority:
+            found.append("Shutdown periods are given as a whole or by priority, not both.")
         return found
 
 

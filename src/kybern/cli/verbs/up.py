@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 
 
 FLAGS = {
+    "shutdown_grace": "--shutdown-grace-period",
+    "shutdown_grace_critical": "--shutdown-grace-period-critical-pods",
     "lease_duration": "--leader-elect-lease-duration",
     "node_monitor_grace": "--node-monitor-grace-period",
     "autoscaler_period": "--horizontal-pod-autoscaler-sync-period",
@@ -64,6 +66,8 @@ class Request:
     lease_duration: float | None = None
     node_monitor_grace: float | None = None
     autoscaler_period: float | None = None
+    shutdown_grace: float | None = None
+    shutdown_grace_critical: float | None = None
     ingress_http_port: int | None = None
     ingress_https_port: int | None = None
     service_cidr: str | None = None
@@ -75,6 +79,7 @@ class Request:
     def said(self) -> dict[str, Any]:
         """The settings that were said."""
         names = (
+            "shutdown_grace", "shutdown_grace_critical",
             "port", "store", "control_plane_only", "runtime_endpoint", "token", "nodes",
             "service_cidr", "cluster_cidr",
             "lease_duration", "node_monitor_grace", "autoscaler_period",

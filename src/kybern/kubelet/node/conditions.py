@@ -60,6 +60,8 @@ def node_conditions(
     runtime: Iterable[RuntimeCondition] | None,
     before: Iterable[NodeCondition],
     now: float,
+    *,
+    shutting_down: bool = False,
 ) -> list[NodeCondition]:
     """Return the node's conditions; `runtime` is None when it does not answer."""
     known = {condition.type: condition for condition in before}
@@ -79,7 +81,7 @@ def node_conditions(
             "KubeletHasInsufficientPID", "kubelet has insufficient PID available",
             "KubeletHasSufficientPID", "kubelet has sufficient PID available",
         ),
-        ready(runtime),
+        ready(runtime, shutting_down=shutting_down),
     ]  # fmt: skip
     stamp = rfc3339(now)
     for condition in fresh:
@@ -90,8 +92,10 @@ def node_conditions(
     return fresh
 
 
-def ready(runtime: Iterable[RuntimeCondition] | None) -> NodeCondition:
-    """Return the Ready condition that follows from the runtime's."""
+def ready(
+    runtime: Iterable[RuntimeCondition] | None, *, shutting_down: bool = False
+) -> NodeCondition:
+    """Return the Ready condition that follows from the runtime's, and from the machine's end."""
     if runtime is None:
         problems = ["container runtime is down"]
     else:
@@ -100,6 +104,8 @@ def ready(runtime: Iterable[RuntimeCondition] | None) -> NodeCondition:
             for condition in runtime
             if condition.type in ("RuntimeReady", "NetworkReady") and not condition.status
         ]
+    if shutting_down:
+        problems.append("node is shutting down")
     if problems:
         return NodeCondition(
             type=READY, status="False", reason="KubeletNotReady", message=", ".join(problems)

@@ -75,11 +75,17 @@ class NodeReporter:
         self._images: list[ContainerImage] | None = None
         self._answered = clock.monotonic()
         self._silent = False
+        self._shutting_down = False
         self.ready = False
 
     def wake(self) -> None:
         """Report soon: something may have changed."""
         self._wake.set()
+
+    def shuts_down(self, value: bool) -> None:
+        """Take note that the machine is about to shut down, or is not after all."""
+        self._shutting_down = value
+        self.wake()
 
     def registered(self, node: Node) -> None:
         """Take the Node as the API server has it."""
@@ -99,7 +105,9 @@ class NodeReporter:
         status.images = self._images
         status.volumesInUse = self._attachments.in_use() or None
         before = (self._sent.conditions if self._sent else None) or ()
-        status.conditions = node_conditions(measured, runtime, before, self._clock.now())
+        status.conditions = node_conditions(
+            measured, runtime, before, self._clock.now(), shutting_down=self._shutting_down
+        )
         for reason in events.of_conditions(self._told, status.conditions):
             self._tell(reason)
         self._told = status.conditions

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 READY_TO_START = "PodReadyToStartContainers"
 INITIALIZED, READY, CONTAINERS_READY = "Initialized", "Ready", "ContainersReady"
 SCHEDULED = "PodScheduled"
+DISRUPTION = "DisruptionTarget"
 RESIZE_PENDING, RESIZE_IN_PROGRESS = "PodResizePending", "PodResizeInProgress"
 PASSING = (RESIZE_PENDING, RESIZE_IN_PROGRESS)  # conditions of ours which go away
 OURS = (READY_TO_START, INITIALIZED, READY, CONTAINERS_READY, SCHEDULED, *PASSING)
@@ -69,6 +70,27 @@ def pod_conditions(
         unchanged = old is not None and old.status == condition.status
         condition.lastTransitionTime = old.lastTransitionTime if unchanged and old else rfc3339(now)
     return fresh + [c for kind, c in theirs.items() if kind not in OURS]
+
+
+def add_disruption(
+    status: PodStatus, why: tuple[str, str], last: PodStatus, generation: int | None, now: float
+) -> None:
+    """Add the condition of a pod which the node ends, with its reason and message."""
+    old = next((c for c in last.conditions or () if c.type == DISRUPTION), None)
+    since = old.lastTransitionTime if old is not None and old.status == "True" else rfc3339(now)
+    others = [c for c in status.conditions or () if c.type != DISRUPTION]
+    reason, message = why
+    status.conditions = [
+        *others,
+        PodCondition(
+            type=DISRUPTION,
+            status="True",
+            reason=reason,
+            message=message,
+            observedGeneration=generation,
+            lastTransitionTime=since,
+        ),
+    ]
 
 
 def of_resize(resize: Resize, last: PodStatus, now: float) -> list[PodCondition]:

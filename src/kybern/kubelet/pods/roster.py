@@ -19,7 +19,7 @@ from kybern.kubelet.pods.allotment import Allotment, can_be_resized, sizes
 from kybern.kubelet.pods.lifecycle import Phase
 from kybern.kubelet.pods.names import uid_of_log_directory
 from kybern.kubelet.pods.resizing import Resizes
-from kybern.kubelet.pods.status import TERMINAL
+from kybern.kubelet.pods.status import FAILED, TERMINAL, Outcome
 from kybern.kubelet.pods.survey import survey
 from kybern.kubelet.pods.tools import WARNING
 from kybern.kubelet.pods.view import PodView
@@ -37,6 +37,7 @@ if TYPE_CHECKING:
     from kybern.lib.tasks import Tasks
 
 log = logs.get("kubelet.pods")
+CLOSED = Outcome(FAILED, "NodeShutdown", "Pod was rejected as the node is shutting down.")
 RETRY = Backoff(initial=0.5, factor=2.0, cap=30.0)
 
 
@@ -57,6 +58,7 @@ class Roster:
         self._workers: dict[str, PodWorker] = {}
         self._adopted: dict[str, PodView] = {}
         self._resizes = Resizes(tools, self._beside)
+        self.closed = False  # the machine shuts down: no pod is taken any more
 
     # --- pods, from the API server
 
@@ -198,7 +200,7 @@ class Roster:
         if pod.status.phase in TERMINAL or pod.metadata.deletionTimestamp:
             return False
         allocatable, labels = self._tools.node.allocatable, self._node_labels()
-        refused = admit(pod, self._beside(worker), allocatable, labels)
+        refused = CLOSED if self.closed else admit(pod, self._beside(worker), allocatable, labels)
         if refused is not None:
             self._tools.tell(pod, WARNING, refused.reason, refused.message)
             worker.reject(refused)

@@ -46,11 +46,15 @@ LOST_CODE = 137
 
 @dataclass(frozen=True, slots=True)
 class Outcome:
-    """What the node decided about a pod besides what its containers do: evicted, rejected, late."""
+    """What the node decided about a pod besides what its containers do: evicted, rejected, late.
+
+    Where it is no fault of the pod's, `disruption` is the reason of its condition DisruptionTarget.
+    """
 
     phase: str
     reason: str
     message: str
+    disruption: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -133,6 +137,9 @@ def pod_status(look: Look) -> PodStatus:
     status.conditions = conditions.pod_conditions(
         pod, before, status, sandbox_ready=usable and not look.ended, now=look.now
     )
+    if look.outcome is not None and look.outcome.disruption:
+        disruption = (look.outcome.disruption, look.outcome.message)
+        conditions.add_disruption(status, disruption, before, pod.metadata.generation, look.now)
     if not look.terminating:
         status.conditions += conditions.of_resize(look.resize, before, look.now)
     return status

@@ -84,6 +84,8 @@ class PodWorker:
         self._step: asyncio.Timeout | None = None
         self._starting_step = False
         self._grace = 0
+        self._limit: int | None = None
+        self.ended = asyncio.Event()
         self._watchers: list[Callable[[], None]] = []
         self.probes = PodProbes(tools.runtime, tools.clock, self.wake, self._unhealthy)
         if pod.status.phase in TERMINAL or pod.metadata.deletionTimestamp:
@@ -114,6 +116,11 @@ class PodWorker:
         """End the pod by decision of the node."""
         self._outcome = outcome
         self._was_refused = not self.record.view.containers and not self.record.view.sandboxes
+        self.tell_to_stop()
+
+    def end_within(self, seconds: int, outcome: Outcome) -> None:
+        """End the pod by decision of the node, in no more than so many seconds."""
+        self._outcome, self._limit = outcome, seconds
         self.tell_to_stop()
 
     def happened(self, container_id: str, what: Happened) -> None:
@@ -156,7 +163,7 @@ class PodWorker:
     def tell_to_stop(self) -> None:
         """Let the pod end; a second time, with the grace it has been given meanwhile."""
         self.phase = next_phase(self.phase, Event.TOLD_TO_STOP)
-        grace = specs.grace_period(self.record.pod)
+        grace = self._grace_period()
         shorter = grace < self._grace
         self._grace = grace
         if self._step is not None and (self._starting_step or shorter):
@@ -186,9 +193,12 @@ class PodWorker:
                 await self._take_step()
             except RuntimeFailure as failure:
                 self._note_trouble("runtime failed", failure.described)
-            except (OSError, VolumeProblem) as error:
+            except OSError as error:
                 self._note_trouble("the machine refused", str(error))
+            except VolumeProblem as problem:
+                self._note_trouble("volumes not torn down", str(problem))
             await self._wait()
+        self.ended.set()
 
     async def purge(self) -> None:
         """Remove what is left: containers, sandboxes and logs."""
@@ -293,7 +303,7 @@ class PodWorker:
         self.probes.stop_liveness()
         await self._look_at_all()
         self._report()
-        await act.stop_everything(self._tools, record, specs.grace_period(record.pod))
+        await act.stop_everything(self._tools, record, self._grace_period())
         self.phase = next_phase(self.phase, Event.ALL_EXITED)
         self.wake()
 
@@ -338,6 +348,10 @@ class PodWorker:
             now=self._tools.clock.now(),
             allotment=record.allotment,
         )
+
+    def _grace_period(self) -> int:
+        grace = specs.grace_period(self.record.pod)
+        return grace if self._limit is None else min(grace, self._limit)
 
     def _is_late(self) -> bool:
         deadline = self._deadline()
