@@ -46,8 +46,8 @@ class Published(NamedTuple):
 
     volume: CsiVolume
     place: str
-    again: bool
-    """The driver wants to be asked to publish it from time to time."""
+    again_at: float
+    """When the driver wants to be asked to publish it again; 0 for never."""
 
 
 class CsiVolumes:
@@ -98,7 +98,7 @@ class CsiVolumes:
         uid = pod.metadata.uid or ""
         key = (uid, volume.name)
         known = self._published.get(key)
-        if known is None or known.again:
+        if known is None or 0.0 < known.again_at <= self._clock.now():
             known = await self._publish(pod, volume)
         known = self._published[key] = known._replace(volume=volume)
         staging = self._places.staging(
@@ -107,8 +107,7 @@ class CsiVolumes:
         try_again = await self._growing.follow(
             pod, volume, known.place, str(staging) if staging.is_dir() else ""
         )
-        republish = self._clock.now() + REPUBLISH if known.again else 0.0
-        return known.place, min((t for t in (try_again, republish) if t), default=0.0)
+        return known.place, min((t for t in (try_again, known.again_at) if t), default=0.0)
 
     def claims_of(self, uid: str) -> set[str]:
         """Return the names of the claims whose changes concern a pod."""
@@ -134,7 +133,7 @@ class CsiVolumes:
         except (CsiError, VolumeProblem, OSError) as problem:
             raise failed(volume.name, str(problem), step) from None
         again = about is not None and bool(about.spec.requiresRepublish)
-        return Published(volume, place, again)
+        return Published(volume, place, self._clock.now() + REPUBLISH if again else 0.0)
 
     async def _make(
         self, pod: Pod, volume: CsiVolume, context: dict[str, str], about: CSIDriver | None
