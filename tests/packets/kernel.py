@@ -127,13 +127,19 @@ class Kernel:
         for _, _, table, chain in sorted(found, key=lambda each: each[:2]):
             yield table, chain
 
+    def listed(self, family: str, name: str) -> list[dict[str, Any]]:
+        """Return what `nft -j -t list table` shows: names, and no elements."""
+        table = self.tables.get((family, name), Table())
+        sets = [{"map" if s.is_map else "set": {"name": n}} for n, s in table.sets.items()]
+        return sets + [{"chain": {"name": n}} for n in table.chains]
+
     def pass_time(self, seconds: float) -> None:
         """Let elements grow old."""
         for kept in (s for table in self.tables.values() for s in table.sets.values()):
             kept.now += seconds
 
     def _obey(self, command: Command) -> None:
-        if command.what == "table":
+        if command.what == "table" and command.verb != "flush":
             if command.verb == "add":
                 self.tables.setdefault(command.table, Table())
             elif self.tables.pop(command.table, None) is None:
@@ -155,6 +161,11 @@ def _copied(table: Table) -> Table:
 
 
 # --- commands --------------------------------------------------------------------------------
+
+
+def _flush_table(table: Table, _: Command) -> None:
+    for chain in table.chains.values():
+        chain.rules.clear()
 
 
 def _add_chain(table: Table, command: Command) -> None:
@@ -262,7 +273,7 @@ def _set(table: Table, command: Command) -> Set:
 
 
 DEEDS = {
-    ("add", "chain"): _add_chain, ("flush", "chain"): _flush_chain,
+    ("flush", "table"): _flush_table, ("add", "chain"): _add_chain, ("flush", "chain"): _flush_chain,
     ("delete", "chain"): _delete_chain, ("add", "rule"): _add_rule,
     ("add", "set"): _add_set, ("add", "map"): _add_set, ("delete", "set"): _delete_set,
     ("delete", "map"): _delete_set, ("flush", "set"): _flush_set, ("flush", "map"): _flush_set,

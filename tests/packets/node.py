@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import json
 from typing import TYPE_CHECKING, Any
 from unittest import mock
 
@@ -27,6 +28,7 @@ from kybern.proxy.sync import Proxy, ProxyConfig
 if TYPE_CHECKING:
     from collections.abc import AsyncIterator, Iterator, Mapping
 
+    from tests.packets.oracle import World
     from tests.packets.walk import Fate, Way
 
     from kybern.api.networking.v1 import NetworkPolicy
@@ -50,6 +52,8 @@ class Feed:
 
     def on(self, *, add: Any, update: Any, delete: Any = None) -> Feed:
         self._listeners.append((add, update, delete))
+        for each in self.objects.values():
+            add(each)
         return self
 
     def remove(self) -> None:
@@ -79,21 +83,26 @@ class Feed:
 class Machinery:
     """The proxy and its kernel."""
 
-    def __init__(self, *, over_ipv6: bool = False) -> None:
-        self.kernel = Kernel()
+    def __init__(self, kernel: Kernel, *, over_ipv6: bool) -> None:
+        self.kernel = kernel
         self.feeds: dict[type[Any], Feed] = {}
         self.proxy: Proxy
+        self.refused: list[str] = []
         self._over_ipv6 = over_ipv6
 
     def of(self, kind: type[Any], **_: Any) -> Feed:
         """Return the informer of a kind."""
         return self.feeds.setdefault(kind, Feed(kind))
 
-    async def tell(self, services: Mapping[str, Any], slices: Mapping[str, Any]) -> None:
-        """Let these be all Services and slices, and wait until the kernel has them."""
-        self.feeds[Service].be(self.spoken(services))
-        self.feeds[EndpointSlice].be(self.spoken(slices))
+    async def tell(self, world: World) -> None:
+        """Let a World be what the API holds, and wait until the kernel has it."""
+        self.show(world)
         await asyncio.sleep(SOON)
+
+    def show(self, world: World) -> None:
+        """Let a World be what the API holds."""
+        self.of(Service).be(self.spoken(world.services))
+        self.of(EndpointSlice).be(self.spoken(world.slices))
 
     def fates(self, packet: Packet) -> set[Fate]:
         """Return every end a packet may come to; addresses are of IPv4, whatever was spoken."""
@@ -115,7 +124,11 @@ class Machinery:
             try:
                 self.kernel.apply(text.decode())
             except Refused as error:
+                self.refused.append(str(error))
                 return 1, str(error)
+        if argv[1:5] == ["-j", "-t", "list", "table"]:
+            listed = self.kernel.listed(*argv[5:])
+            return int(not listed), json.dumps({"nftables": listed})
         return 0, ""
 
 
@@ -127,9 +140,14 @@ def node_tree(labels: Mapping[str, str] | None = None) -> dict[str, Any]:
 
 
 @contextlib.asynccontextmanager
-async def node(zone: str = "here", *, over_ipv6: bool = False) -> AsyncIterator[Machinery]:
-    """Run a proxy in virtual time."""
-    machinery = Machinery(over_ipv6=over_ipv6)
+async def node(
+    world: World, kernel: Kernel | None = None, *, zone: str = "here", over_ipv6: bool = False
+) -> AsyncIterator[Machinery]:
+    """Run a proxy in virtual time, over what an earlier one left in a kernel."""
+    machinery = Machinery(kernel or Kernel(), over_ipv6=over_ipv6)
+    mine = node_tree({sync.ZONE_LABEL: zone})
+    machinery.show(world)
+    machinery.of(Node).be(machinery.spoken({NAME: mine}))
     networks = {"cluster_cidr": PODS, "service_cidr": SERVICES, "balancer_cidr": BALANCERS}
     config = ProxyConfig(node_name=NAME, **machinery.spoken(networks))
     with contextlib.ExitStack() as patches:
@@ -142,11 +160,9 @@ async def node(zone: str = "here", *, over_ipv6: bool = False) -> AsyncIterator[
         async with asyncio.TaskGroup() as group:
             running = group.create_task(machinery.proxy.run())
             await asyncio.sleep(SOON)
-            mine = node_tree({sync.ZONE_LABEL: zone})
-            machinery.feeds[Node].be(machinery.spoken({NAME: mine}))
-            await asyncio.sleep(SOON)
             yield machinery
             running.cancel()
+    assert machinery.refused == []
 
 
 def enforce(kernel: Kernel, policies: Mapping[Any, NetworkPolicy], pods: Peers) -> None:

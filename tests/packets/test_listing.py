@@ -29,8 +29,7 @@ def listing(script: str) -> str:
 @pytest.mark.parametrize("over_ipv6", [False, True], ids=["ipv4", "ipv6"])
 def test_the_kernel_understood_what_was_meant(over_ipv6: bool) -> None:
     async def story() -> None:
-        async with node(over_ipv6=over_ipv6) as machinery:
-            await machinery.tell(WORLD.services, WORLD.slices)
+        async with node(WORLD, over_ipv6=over_ipv6) as machinery:
             shown, machinery.kernel = listing("".join(machinery.kernel.scripts)), Kernel()
             machinery.kernel.apply(shown)
             assert {p: machinery.fates(p) for p in ENDS} == ENDS

@@ -84,8 +84,7 @@ def script():
     """What was handed to nft to make the World, as one script."""
 
     async def story():
-        async with node() as machinery:
-            await machinery.tell(WORLD.services, WORLD.slices)
+        async with node(WORLD) as machinery:
             return "".join(machinery.kernel.scripts)
 
     return run_virtual(story())

@@ -102,8 +102,7 @@ def test_who_reaches_whom(made: dict[tuple[str, str], Any], world: World) -> Non
     world = world._replace(allows=functools.partial(allows, list(made.values()), PODS, NAME))
 
     async def story() -> None:
-        async with node() as machinery:
-            await machinery.tell(world.services, world.slices)
+        async with node(world) as machinery:
             objects = {key: codec.from_tree(tree, NetworkPolicy) for key, tree in made.items()}
             enforce(machinery.kernel, objects, known())
             assert differences(machinery, world) == {}
@@ -121,7 +120,7 @@ def test_a_connection_that_exists_goes_on() -> None:
     tree = {"metadata": {"namespace": "n", "name": "deny"}, "spec": deny}
 
     async def story() -> None:
-        async with node() as machinery:
+        async with node(World({}, {})) as machinery:
             policies = {("n", "deny"): codec.from_tree(tree, NetworkPolicy)}
             enforce(machinery.kernel, policies, known())
             packet = Packet(worlds.LOCAL_POD, worlds.FAR_POD, 8000)
@@ -160,7 +159,6 @@ def test_every_rule_and_every_element_is_needed() -> None:
         for source in sources
         for target in sources
         for protocol, port in (("tcp", 8000), ("tcp", 9000), ("udp", 8001), ("tcp", 9001))
-        if source != target
         for packet in [Packet(source, target, port, protocol)]
     }
     goes_on = Packet(worlds.STRANGER, worlds.SERVER, 8000, state="established")

@@ -3,14 +3,21 @@
 from __future__ import annotations
 
 from random import Random
+from typing import TYPE_CHECKING
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from tests.packets import worlds
-from tests.packets.node import node
+from tests.packets.kernel import Kernel
+from tests.packets.node import Machinery, node
 from tests.packets.oracle import World, endpoints_of, expected, keeper
 
 from kybern.lib.clock import run_virtual
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from tests.packets.walk import Packet
 
 many = settings(
     max_examples=50, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
@@ -42,44 +49,64 @@ def state(kernel):
 @given(history=histories, over_ipv6=st.booleans())
 def test_every_packet_ends_where_the_api_says(history: list[World], over_ipv6: bool) -> None:
     async def story() -> None:
-        async with node(over_ipv6=over_ipv6) as machinery:
+        async with node(history[0], over_ipv6=over_ipv6) as machinery:
             for world in history:
-                await machinery.tell(world.services, world.slices)
+                await machinery.tell(world)
                 assert differences(machinery, world) == {}
-        async with node(over_ipv6=over_ipv6) as fresh:
-            await fresh.tell(world.services, world.slices)
+        async with node(world, over_ipv6=over_ipv6) as fresh:
             assert state(machinery.kernel) == state(fresh.kernel)
 
     run_virtual(story())
 
 
 @many
-@given(history=histories, seed=st.integers(0, 1000))
-def test_a_client_keeps_its_endpoint(history: list[World], seed: int) -> None:
-    rng = Random(seed)
+@given(history=histories, seed=st.integers(0, 1000), restarts=st.booleans())
+def test_a_client_keeps_its_endpoint(history: list[World], seed: int, restarts: bool) -> None:
+    """Whatever else changes, and also when the proxy is killed and starts again."""
+    history = [*history, history[-1]]
+    clients, kernel = Clients(Random(seed)), Kernel()
 
     async def story() -> None:
-        kept: dict[object, set[tuple[str, int]]] = {}
-        async with node() as machinery:
-            for world in (*history, history[-1]):
-                await machinery.tell(world.services, world.slices)
-                still = {who: at & endpoints_of(world, who) for who, at in kept.items()}
-                kept = {who: at for who, at in still.items() if at}
-                sent = list(worlds.packets(world))
-                for packet in rng.choices(sent, k=40) if sent else ():
-                    who, found = keeper(world, packet), machinery.ways(packet)
-                    ends, should = machinery.fates(packet), expected(world, packet)
-                    reached = {(fate.address, fate.port) for fate in should}
-                    if stays := kept.get(who, set()) & reached:
-                        assert len(ends) == 1, (packet, ends, stays)
-                        assert {(fate.address, fate.port) for fate in ends} <= stays
-                    else:
-                        assert ends == should, packet
-                    way = rng.choice(found)
-                    way.arrive()
-                    if who and way.fate.end == "delivered":
-                        kept.setdefault(who, set()).add((way.fate.address, way.fate.port))
-            machinery.kernel.pass_time(worlds.AFFINITY + 1)
-            assert differences(machinery, world) == {}  # they are free again
+        for lived in [[world] for world in history] if restarts else [history]:
+            async with node(lived[0], kernel) as machinery:
+                for world in lived:
+                    await machinery.tell(world)
+                    clients.forget(world)
+                    for packet in clients.some(worlds.packets(world)):
+                        clients.send(machinery, world, packet)
+        kernel.pass_time(worlds.AFFINITY + 1)
+        assert differences(machinery, world) == {}  # they are free again
 
     run_virtual(story())
+
+
+class Clients:
+    """Those who come back, and where they were."""
+
+    def __init__(self, rng: Random) -> None:
+        self.rng = rng
+        self.kept: dict[object, set[tuple[str, int]]] = {}
+
+    def forget(self, world: World) -> None:
+        """Free those whose endpoint is gone."""
+        still = {who: at & endpoints_of(world, who) for who, at in self.kept.items()}
+        self.kept = {who: at for who, at in still.items() if at}
+
+    def some(self, packets: Iterable[Packet]) -> list[Packet]:
+        """Return some packets."""
+        every = list(packets)
+        return self.rng.choices(every, k=40) if every else []
+
+    def send(self, machinery: Machinery, world: World, packet: Packet) -> None:
+        """Send one, look where it may end, and let it end somewhere."""
+        who, ends, should = keeper(world, packet), machinery.fates(packet), expected(world, packet)
+        stays = self.kept.get(who, set()) & {(fate.address, fate.port) for fate in should}
+        if stays:
+            assert len(ends) == 1, (packet, ends, stays)
+            assert {(fate.address, fate.port) for fate in ends} <= stays
+        else:
+            assert ends == should, packet
+        way = self.rng.choice(machinery.ways(packet))
+        way.arrive()
+        if who and way.fate.end == "delivered":
+            self.kept.setdefault(who, set()).add((way.fate.address, way.fate.port))

@@ -21,6 +21,8 @@ async def apply(program: str, script: str) -> None:
     Raises:
         FilterError: it was refused.
     """
+    if not script:
+        return
     process = await asyncio.create_subprocess_exec(
         program, "-f", "-", stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.DEVNULL,
         stderr=asyncio.subprocess.PIPE,

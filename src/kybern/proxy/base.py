@@ -33,9 +33,22 @@ PROTOCOLS = ("tcp", "udp", "sctp")
 
 
 def base(
-    table: str, cluster_cidr: str, service_cidr: str, node_ports_on: Iterable[str] | None = None
+    table: str,
+    cluster_cidr: str,
+    service_cidr: str,
+    node_ports_on: Iterable[str] | None = None,
+    *,
+    clearing: str = "",
 ) -> str:
-    """Return the script that makes our table from nothing, whatever is there."""
+    """Return the script that makes our table from nothing, whatever is there.
+
+    Args:
+        table: its name.
+        cluster_cidr: the network of the pods.
+        service_cidr: the network of the ClusterIPs.
+        node_ports_on: networks whose addresses serve node ports; all by default.
+        clearing: what empties a table that is there; else it is deleted.
+    """
     family = family_of(cluster_cidr)
     ip, addr = family.table, family.type
     where = ", ".join((family.everywhere,) if node_ports_on is None else node_ports_on)
@@ -45,7 +58,7 @@ def base(
     # adding before deleting makes the deletion succeed when there was no table
     return f"""\
 add table {ip} {table}
-delete table {ip} {table}
+{clearing or f"delete table {ip} {table}"}
 table {ip} {table} {{
   map services {{ type {addr} . inet_proto . inet_service : verdict; }}
   map node_ports {{ type inet_proto . inet_service : verdict; }}

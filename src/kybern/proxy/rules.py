@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from kybern.proxy.endpoints import Target
     from kybern.proxy.model import Frontend
 
+CLIENTS = "aff"  # what the names of sets of clients begin with
 REJECT = "goto refuse"
 DROP = "drop"
 PLAIN = str.maketrans("/:", "..")  # nft's names have neither
@@ -182,7 +183,7 @@ class _Port:
         if self.front.affinity:
             chains = [self._endpoint(target) for target in targets]
             known = [
-                f"{self.saddr} @{name_of('aff', self.front, target)} goto {chain}"
+                f"{self.saddr} @{name_of(CLIENTS, self.front, target)} goto {chain}"
                 for target, chain in zip(targets, chains, strict=True)
             ]
             lots = ", ".join(f"{i} : goto {chain}" for i, chain in enumerate(chains))
@@ -197,7 +198,7 @@ class _Port:
     def _endpoint(self, target: Target) -> str:
         """Return the chain of one endpoint, which remembers who came."""
         front = self.front
-        name, clients = name_of("ep", front, target), name_of("aff", front, target)
+        name, clients = name_of("ep", front, target), name_of(CLIENTS, front, target)
         self.draft.sets.add(clients)
         self.draft.chains[name] = (
             f"update @{clients} {{ {self.saddr} timeout {front.affinity}s }}",

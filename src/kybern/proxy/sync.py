@@ -4,9 +4,9 @@ In:   Services and EndpointSlices from informers, of which one family of address
 Out:  our table in the kernel, always as the last state that was seen.
 By:   the node (`cmd/node.py`), or `kybern proxy` alone.
 
-The first transaction replaces whatever an earlier run left, as one step: connections survive and
-there is no moment without rules. Later ones hold only what changed. When the kernel refuses one,
-everything is written anew.
+The first transaction replaces whatever an earlier run left, as one step: connections survive,
+clients stay with their endpoints (takeover.py) and there is no moment without rules. Later ones
+hold only what changed. When the kernel refuses one, everything is written anew.
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from kybern.api.discovery.v1 import EndpointSlice
 from kybern.lib import forwarding, logs
 from kybern.lib.backoff import Backoff
 from kybern.lib.clock import SYSTEM, Clock
-from kybern.proxy import conntrack, metrics, nft
+from kybern.proxy import conntrack, metrics, nft, takeover
 from kybern.proxy.announce import announce, withdraw
 from kybern.proxy.base import base, node_addresses, remove
 from kybern.proxy.family import IPV4, IPV6, Family, family_of
@@ -43,6 +43,7 @@ log = logs.get("proxy")
 PATIENCE = 60.0  # seconds; who is later than that is not healthy
 LEAVING_TAINT = "ToBeDeletedByClusterAutoscaler"
 ZONE_LABEL = "topology.kubernetes.io/zone"
+KEEPING = 2  # attempts in which what an earlier run knew of clients is kept
 RETRY = Backoff(initial=0.5, factor=2.0, cap=30.0)
 PRIMARY = "primary"
 
@@ -191,7 +192,7 @@ class Proxy:
             keys, self._dirty = self._dirty, set()
             since, self._since = self._since, 0.0
             try:
-                await self._sync(keys, anew=anew)
+                await self._sync(keys, anew=anew, keep=failures < KEEPING)
             except nft.NftError as error:
                 log.error("nftables refused a transaction", error=str(error), services=len(keys))
                 metrics.FAILURES.labels(self._family.name).inc()
@@ -236,7 +237,7 @@ class Proxy:
             return self._addresses
         return tuple(network for network in asked if self._family.has(network))
 
-    async def _sync(self, keys: set[str], *, anew: bool) -> None:
+    async def _sync(self, keys: set[str], *, anew: bool, keep: bool) -> None:
         began, addresses = self._clock.monotonic(), self._addresses
         if anew or (self._forwarder and addresses != self._rules_for):
             keys |= set(self._frontends)
@@ -244,7 +245,7 @@ class Proxy:
         if self._forwarder:
             await self._forwarder.update(frontends, addresses)
         else:
-            await self._write(frontends, anew=anew)
+            await self._write(frontends, anew=anew, keep=keep)
         self._rules_for = addresses
         old = [front for key in keys for front in self._frontends.get(key, ())]
         new = [front for fronts in frontends.values() for front in fronts]
@@ -256,16 +257,21 @@ class Proxy:
             await conntrack.forget(conntrack.changed(old, new, addresses), self._family)
         await self._ports.update({key: self._model.check(key) for key in keys}, self._serving())
 
-    async def _write(self, frontends: dict[str, list[Frontend]], *, anew: bool) -> None:
+    async def _write(self, frontends: dict[str, list[Frontend]], *, anew: bool, keep: bool) -> None:
         """Bring Services into the kernel, in one transaction."""
-        script, config = "", self.config
+        script, config, earlier = "", self.config, takeover.Earlier()
         if anew:
             self._kernel.forget()
-            script = base(config.table, config.cluster_cidr, config.service_cidr, self._serving())
+            if keep:
+                earlier = await takeover.find(config.table, self._family)
+            networks = config.cluster_cidr, config.service_cidr, self._serving()
+            script = base(config.table, *networks, clearing=earlier.clearing)
         elif self._addresses != self._rules_for:
             script = node_addresses(config.table, self._serving(), self._family)
         wanted = {key: render(fronts, config.cluster_cidr) for key, fronts in frontends.items()}
-        await nft.apply(script + self._kernel.plan(wanted))
+        script += self._kernel.plan(wanted)
+        gone = earlier.clients.difference(*(service.sets for service in wanted.values()))
+        await nft.apply(script + takeover.forget(config.table, self._family, gone))
         self._kernel.applied(wanted)
 
     def _count(self, began: float) -> None:

@@ -8,9 +8,10 @@ import sys
 
 import pytest
 
-from kybern.proxy import nft
+from kybern.proxy import nft, takeover
 from kybern.proxy.base import base, node_addresses, remove
 from kybern.proxy.endpoints import Target
+from kybern.proxy.family import IPV4
 from kybern.proxy.kernel import Kernel
 from kybern.proxy.model import Frontend
 from kybern.proxy.rules import render
@@ -115,15 +116,19 @@ def put(script):
     asyncio.run(nft.apply(script))
 
 
-def show(kernel, *ips, **more):
-    targets = tuple(Target(ip, 8080) for ip in ips)
+def front(targets, **more):
     values = {
         "service": "shop/web", "port_name": "http", "protocol": "tcp", "port": 80,
         "node_port": 30080, "cluster_ips": ("10.96.0.7",), "external_ips": ("192.0.2.77",),
         "targets": targets, "local_targets": targets, "internal_local": False,
         "external_local": False,
     }  # fmt: skip
-    wanted = {"shop/web": render([Frontend(**(values | more))], "10.77.0.0/24")}
+    return Frontend(**(values | more))
+
+
+def show(kernel, *ips, **more):
+    targets = tuple(Target(ip, 8080) for ip in ips)
+    wanted = {"shop/web": render([front(targets, **more)], "10.77.0.0/24")}
     put(kernel.plan(wanted))
     kernel.applied(wanted)
 
@@ -183,6 +188,26 @@ def test_a_client_keeps_its_endpoint(kernel):
     assert fetch("kyt-a", "http://10.96.0.7")[0] != one
     show(kernel, "10.77.0.2", "10.77.0.3")
     assert len({fetch("kyt-a", "http://10.96.0.7")[0] for _ in range(16)}) == 2
+
+
+def test_a_client_keeps_its_endpoint_when_the_proxy_starts_again(kernel):
+    table, networks = "kybern-test", ("10.77.0.0/24", "10.96.0.0/16")
+    show(kernel, "10.77.0.2", "10.77.0.3", affinity=60)
+    before = {space: fetch(space, "http://10.96.0.7")[0] for space in ("kyt-a", "kyt-b")}
+    for _ in range(2):
+        earlier = asyncio.run(takeover.find(table, IPV4))
+        assert len(earlier.clients) == 2
+        again = Kernel(table)
+        both = tuple(Target(ip, 8080) for ip in ("10.77.0.2", "10.77.0.3"))
+        wanted = {"shop/web": render([front(both, affinity=60)], networks[0])}
+        put(base(table, *networks, clearing=earlier.clearing) + again.plan(wanted))
+        for _ in range(4):
+            assert {space: fetch(space, "http://10.96.0.7")[0] for space in before} == before
+    # what nobody needs goes
+    put(base(table, *networks, clearing=earlier.clearing)
+        + takeover.forget(table, IPV4, earlier.clients))  # fmt: skip
+    assert asyncio.run(takeover.find(table, IPV4)).clients == frozenset()
+    assert asyncio.run(takeover.find("no-such-table", IPV4)) == takeover.Earlier()
 
 
 def refused(space, url):

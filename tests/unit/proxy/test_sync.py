@@ -60,6 +60,9 @@ class Kernel:
     async def announce(self, network):
         self.announced.append(network)
 
+    async def find(self, *_):
+        return sync.takeover.Earlier()
+
     async def why_not(self, _family):
         return self.missing
 
@@ -72,6 +75,7 @@ def world(monkeypatch):
     kernel = Kernel()
     monkeypatch.setattr(nft, "apply", kernel.apply)
     monkeypatch.setattr(nft, "why_not", kernel.why_not)
+    monkeypatch.setattr(sync.takeover, "find", kernel.find)
     monkeypatch.setattr(sync, "enable_forwarding", lambda _family: None)
     monkeypatch.setattr(sync, "announce", kernel.announce)
     informers = FakeInformers()

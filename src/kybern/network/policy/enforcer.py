@@ -67,7 +67,7 @@ class Enforcer:
             delete=self._policy_gone,
         )  # fmt: skip
         await policies.wait_synced()
-        if self._program:
+        if self._program and not self._policies:  # else what an earlier run left holds until then
             await nft.apply(self._program, no_table("inet", self._table))
         while True:
             await self._changed.wait()

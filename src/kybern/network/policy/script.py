@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 
 MAPS = {INGRESS: "received_by", EGRESS: "sent_by"}
 MAPS6 = {INGRESS: "received_by6", EGRESS: "sent_by6"}
+SELVES = {False: "itself", True: "itself6"}  # through a Service a pod may always reach itself
 PORT = ". inet_proto . inet_service"
 
 
@@ -37,9 +38,11 @@ delete table inet {table}
 table inet {table} {{
   map {MAPS[EGRESS]} {{ type ipv4_addr : verdict; }}
   map {MAPS[INGRESS]} {{ type ipv4_addr : verdict; }}
+  set {SELVES[False]} {{ type ipv4_addr . ipv4_addr; }}
   chain forward {{
     type filter hook forward priority filter; policy accept;
     ct state established,related accept
+    ip saddr . ip daddr @{SELVES[False]} accept
     ip saddr vmap @{MAPS[EGRESS]}
     ip daddr vmap @{MAPS[INGRESS]}
   }}
@@ -53,7 +56,9 @@ def _table6(table: str) -> str:
 table inet {table} {{
   map {MAPS6[EGRESS]} {{ type ipv6_addr : verdict; }}
   map {MAPS6[INGRESS]} {{ type ipv6_addr : verdict; }}
+  set {SELVES[True]} {{ type ipv6_addr . ipv6_addr; }}
   chain forward {{
+    ip6 saddr . ip6 daddr @{SELVES[True]} accept
     icmpv6 type {{ nd-neighbor-solicit, nd-neighbor-advert }} accept
     ip6 saddr vmap @{MAPS6[EGRESS]}
     ip6 daddr vmap @{MAPS6[INGRESS]}
@@ -84,6 +89,7 @@ def _changes(table: str, old: Ruleset, new: Ruleset) -> Iterator[str]:
                 yield f"flush chain {table} {name}"
             yield from (f"add rule {table} {name} {rule}" for rule in rules)
     for maps, ipv6 in ((MAPS, False), (MAPS6, True)):
+        yield from _elements(table, SELVES[ipv6], _selves(old, ipv6), _selves(new, ipv6))
         for way, name in maps.items():
             yield from _judges(table, name, _judged(old, way, ipv6), _judged(new, way, ipv6))
     for name in sorted(old.chains.keys() - new.chains.keys()):
@@ -101,6 +107,10 @@ def _type(name: str) -> str:
 
 def _judged(ruleset: Ruleset, way: str, ipv6: bool) -> dict[str, str]:
     return {a: chain for a, chain in ruleset.judges[way].items() if (":" in a) is ipv6}
+
+
+def _selves(ruleset: Ruleset, ipv6: bool) -> frozenset[str]:
+    return frozenset(f"{a} . {a}" for way in MAPS for a in _judged(ruleset, way, ipv6))
 
 
 def _judges(table: str, name: str, old: dict[str, str], new: dict[str, str]) -> Iterator[str]:
