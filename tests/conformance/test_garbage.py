@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from tests.conformance.marks import conforms
-from tests.conformance.workloads import deployment, owners
+from tests.conformance.workloads import deployment, owners, template
 from tests.conformance.world import World, world
 
 if TYPE_CHECKING:
@@ -121,3 +121,100 @@ async def test_a_circle(w: World) -> None:
         return not await pods.items()
 
     await w.wait(gone)
+
+
+async def controllers(w: World, *counts: int) -> tuple[Resource, Resource, list[Tree]]:
+    """Create ReplicationControllers of so many pods each, and wait for these."""
+    namespace = await w.namespace()
+    owners_, pods = (w.resource("v1", kind, namespace) for kind in (
+        "replicationcontrollers", "pods"))  # fmt: skip
+    made = []
+    for index, count in enumerate(counts):
+        labels = {"name": f"simpletest-rc-{index}"}
+        spec = {"replicas": count, "selector": labels, "template": template(labels)}
+        made.append(await owners_.create({"metadata": {"name": labels["name"]}, "spec": spec}))
+
+    async def there() -> bool:
+        return len(await pods.items()) == sum(counts)
+
+    await w.wait(there)
+    return owners_, pods, made
+
+
+@conforms(
+    "[sig-api-machinery] Garbage collector should delete pods created by rc when not orphaning"
+    " [Conformance]"
+)
+@world()
+async def test_pods_of_a_replication_controller_go_with_it(w: World) -> None:
+    rcs, pods, [rc] = await controllers(w, 10)
+    options = {"propagationPolicy": "Background", "preconditions": {"uid": rc["metadata"]["uid"]}}
+    await rcs.delete("simpletest-rc-0", options)
+    assert await rcs.missing("simpletest-rc-0")
+
+    async def gone() -> bool:
+        return not await pods.items()
+
+    await w.wait(gone)
+
+
+@conforms(
+    "[sig-api-machinery] Garbage collector should orphan pods created by rc if delete options say"
+    " so [Serial] [Conformance]"
+)
+@world()
+async def test_pods_of_a_replication_controller_stay_as_orphans(w: World) -> None:
+    rcs, pods, [rc] = await controllers(w, 100)
+    options = {"propagationPolicy": "Orphan", "preconditions": {"uid": rc["metadata"]["uid"]}}
+    await rcs.delete("simpletest-rc-0", options)
+    await w.wait(lambda: rcs.missing("simpletest-rc-0"))
+    await w.settle(30)
+    found = await pods.items()
+    assert len(found) == 100
+    for pod in found:
+        assert "ownerReferences" not in pod["metadata"]
+        assert "deletionTimestamp" not in pod["metadata"]
+
+
+@conforms(
+    "[sig-api-machinery] Garbage collector should keep the rc around until all its pods are deleted"
+    " if the deleteOptions says so [Serial] [Conformance]"
+)
+@world()
+async def test_a_replication_controller_waits_for_its_pods(w: World) -> None:
+    rcs, pods, _ = await controllers(w, 20)
+    for name in await pods.names():
+        await pods.patch(name, {"metadata": {"finalizers": ["example.com/held"]}})
+    await rcs.delete("simpletest-rc-0", {"propagationPolicy": "Foreground"})
+    await w.settle(30)
+    kept = await rcs.get("simpletest-rc-0")
+    assert kept["metadata"]["deletionTimestamp"]
+    assert kept["metadata"]["finalizers"] == ["foregroundDeletion"]
+    for pod in await pods.items():
+        assert pod["metadata"]["deletionTimestamp"]
+        assert not await rcs.missing("simpletest-rc-0")
+        await pods.patch(pod["metadata"]["name"], {"metadata": {"finalizers": None}})
+    await w.wait(lambda: rcs.missing("simpletest-rc-0"))
+    assert await pods.items() == []
+
+
+@conforms(
+    "[sig-api-machinery] Garbage collector should not delete dependents that have both valid owner"
+    " and owner that's waiting for dependents to be deleted [Serial] [Conformance]"
+)
+@world()
+async def test_pods_with_another_replication_controller_stay(w: World) -> None:
+    rcs, pods, [_, stays] = await controllers(w, 10, 0)
+    shared = (await pods.names())[:5]
+    for name in shared:
+        found = (await pods.get(name))["metadata"]["ownerReferences"]
+        change = {"metadata": {"ownerReferences": found + owners(stays)}}
+        await pods.patch(name, change)
+    await rcs.delete("simpletest-rc-0", {"propagationPolicy": "Foreground"})
+    await w.wait(lambda: rcs.missing("simpletest-rc-0"))
+    await w.settle(30)
+    assert sorted(await pods.names()) == sorted(shared)
+    for pod in await pods.items():
+        (owner,) = pod["metadata"]["ownerReferences"]
+        assert owner["name"] == "simpletest-rc-1"
+        assert "deletionTimestamp" not in pod["metadata"]

@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.conformance.marks import conforms
+
 from .conftest import IMAGE, KYBERN, eventually, fleet_of, run, short_directory, traces
 
 # Says who answers, and who asked.
@@ -72,6 +74,17 @@ def inside(cluster, index):
     """Return the network namespace of a further node."""
     settings = json.loads((cluster.directory / f"nodes/{index}/cluster.json").read_text())
     return settings["netns"]
+
+
+@conforms(
+    "[sig-architecture] Conformance Tests should have at least two untainted nodes [Conformance]",
+)
+def test_all_nodes_take_pods(fleet):
+    found = fleet.get("nodes")["items"]
+    assert len(found) == 2
+    assert all(ready(fleet, node["metadata"]["name"]) == "True" for node in found)
+    assert not any(node["spec"].get("taints") or node["spec"].get("unschedulable")
+                   for node in found)  # fmt: skip
 
 
 def test_each_node_has_a_part_of_the_pods_network(fleet):
