@@ -1,8 +1,8 @@
 """The controller of load balancers, where there is no cloud.
 
 In:   Services.
-Out:  `status.loadBalancer` of those of type LoadBalancer: an address from the pool; events with the
-      words of upstream's service controller.
+Out:  `status.loadBalancer` of those of type LoadBalancer: an address from the pool of each of
+      their families; events with the words of upstream's service controller.
 By:   controllers.all. Does nothing without a pool.
 
 The proxies lead the address to the endpoints. It is remembered in the Service's status only: what
@@ -18,7 +18,13 @@ from typing import TYPE_CHECKING
 
 from kybern.api import errors
 from kybern.api.core.v1 import Service
-from kybern.controllers.loadbalancer.plan import Pool, UnavailableError, addresses, wants_address
+from kybern.controllers.loadbalancer.plan import (
+    Pools,
+    UnavailableError,
+    addresses,
+    families,
+    wants_address,
+)
 from kybern.controllers.runtime.controller import Loop
 from kybern.controllers.runtime.reconcile import DONE, Key, Outcome, key_of
 from kybern.lib import logs
@@ -35,27 +41,27 @@ class LoadBalancerController:
     def __init__(self, ctx: Context) -> None:
         self._client = ctx.client
         self._recorder = ctx.recorder
-        self._pool = Pool(ctx.config.load_balancer_cidrs)
+        self._pools = Pools(ctx.config.load_balancer_cidrs)
         self._waiting: set[Key] = set()
         self._services = ctx.informers.of(Service)
         self._loop: Loop[Key] = Loop(
             "service-lb", self.reconcile, after=(self._services,), workers=1
         )
-        if self._pool:
+        if self._pools:
             self._services.on(
                 add=self._seen, update=lambda _, service: self._seen(service), delete=self._gone
             )
 
     async def run(self) -> None:
         """Work for ever."""
-        if not self._pool:
+        if not self._pools:
             log.debug("Services of type LoadBalancer get no address: there is no pool")
             await asyncio.get_running_loop().create_future()
         await self._loop.run()
 
     def statistics(self) -> dict[str, int]:
         """Return the loop's counters, and how many addresses are in use."""
-        return {**self._loop.statistics(), "addresses": len(self._pool)}
+        return {**self._loop.statistics(), "addresses": len(self._pools)}
 
     async def reconcile(self, key: Key) -> Outcome:
         """Give one Service its address, or take it back."""
@@ -70,33 +76,33 @@ class LoadBalancerController:
 
     async def _ensure(self, key: Key, service: Service) -> None:
         wanted, shown = service.spec.loadBalancerIP or "", addresses(service)
-        held = self._pool.held(str(key))
-        if shown and shown != [held]:
-            if not any(self._pool.includes(address) for address in shown):
+        held = self._pools.held(str(key))
+        if shown and sorted(shown) != sorted(held):
+            if not any(self._pools.includes(address) for address in shown):
                 return
-        elif shown and wanted in ("", held):
+        elif shown and self._pools.fits(str(key), families(service), wanted):
             return
         self._tell(service, "Normal", "EnsuringLoadBalancer", "Ensuring load balancer")
         try:
-            address = self._pool.take(str(key), wanted)
+            given = self._pools.take(str(key), families(service), wanted)
         except UnavailableError as error:
             message = f"Error syncing load balancer: failed to ensure load balancer: {error}"
             self._tell(service, "Warning", "SyncLoadBalancerFailed", message)
             self._waiting.add(key)
             return
         self._waiting.discard(key)
-        await self._show(key, [{"ip": address, "ipMode": "VIP"}])
+        await self._show(key, [{"ip": address, "ipMode": "VIP"} for address in given])
         self._tell(service, "Normal", "EnsuredLoadBalancer", "Ensured load balancer")
-        if held and held != address:
+        if set(held) - set(given):
             self._look_again()
 
     async def _remove(self, key: Key, service: Service) -> None:
-        held = self._pool.held(str(key))
+        held = self._pools.held(str(key))
         if not held:
             self._waiting.discard(key)
             return
         self._tell(service, "Normal", "DeletingLoadBalancer", "Deleting load balancer")
-        if held in addresses(service):
+        if set(held) & set(addresses(service)):
             await self._show(key, None)
         self._release(key)
         self._tell(service, "Normal", "DeletedLoadBalancer", "Deleted load balancer")
@@ -112,10 +118,10 @@ class LoadBalancerController:
 
     def _seen(self, service: Service) -> None:
         key = key_of(service)
-        if wants_address(service) and not self._pool.held(str(key)):
+        if wants_address(service) and not self._pools.held(str(key)):
             for address in addresses(service):
-                self._pool.occupy(str(key), address)
-        if wants_address(service) or self._pool.held(str(key)):
+                self._pools.occupy(str(key), address)
+        if wants_address(service) or self._pools.held(str(key)):
             self._loop.add(key)
 
     def _gone(self, service: Service) -> None:
@@ -123,7 +129,7 @@ class LoadBalancerController:
 
     def _release(self, key: Key) -> None:
         self._waiting.discard(key)
-        if self._pool.release(str(key)):
+        if self._pools.release(str(key)):
             self._look_again()
 
     def _look_again(self) -> None:

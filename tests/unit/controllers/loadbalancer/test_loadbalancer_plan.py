@@ -3,7 +3,14 @@
 import pytest
 
 from kybern.api.core.v1 import Service, ServiceSpec
-from kybern.controllers.loadbalancer.plan import CLASS, Pool, UnavailableError, wants_address
+from kybern.controllers.loadbalancer.plan import (
+    CLASS,
+    Pool,
+    Pools,
+    UnavailableError,
+    families,
+    wants_address,
+)
 
 
 def test_each_gets_its_own_until_none_is_left():
@@ -43,3 +50,38 @@ def test_wishes():
 def test_whose(kind, of, wanted):
     service = Service(spec=ServiceSpec(type=kind, loadBalancerClass=of))
     assert wants_address(service) is wanted
+
+
+BOTH = ["IPv4", "IPv6"]
+
+
+def test_an_address_of_each_family():
+    pools = Pools(["192.0.2.0/29", "2001:db8::/64"])
+    assert pools.take("a", BOTH) == ["192.0.2.1", "2001:db8::1"]
+    assert pools.take("b", BOTH[::-1]) == ["2001:db8::2", "192.0.2.2"]
+    assert pools.fits("a", BOTH)
+    assert not pools.fits("a", ["IPv4"])
+    assert pools.take("a", ["IPv6"], "2001:db8::77") == ["2001:db8::77"]  # the other comes back
+    assert pools.held("a") == ["2001:db8::77"]
+    assert pools.take("c", ["IPv4"]) == ["192.0.2.1"]
+    with pytest.raises(UnavailableError, match="192.0.2.7 is not of the Service's IP families"):
+        pools.take("a", ["IPv6"], "192.0.2.7")
+    assert len(pools) == 4
+
+
+def test_all_or_nothing():
+    pools = Pools(["192.0.2.0/30", "2001:db8::/64"])
+    pools.take("a", ["IPv4"])
+    pools.take("b", ["IPv4"])
+    with pytest.raises(UnavailableError, match=r"192.0.2.0/30 is free"):
+        pools.take("c", BOTH[::-1])
+    assert pools.held("c") == []
+    with pytest.raises(UnavailableError, match="there is no pool of IPv6 addresses"):
+        Pools(["192.0.2.0/30"]).take("a", ["IPv6"])
+    assert not Pools([])
+
+
+def test_families_follow_the_service():
+    assert families(Service(spec=ServiceSpec(ipFamilies=["IPv6"]))) == ["IPv6"]
+    assert families(Service(spec=ServiceSpec(clusterIP="fd00::1"))) == ["IPv6"]
+    assert families(Service(spec=ServiceSpec())) == ["IPv4"]
