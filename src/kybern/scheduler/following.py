@@ -15,6 +15,7 @@ from kybern.api.core.pods import is_terminal
 from kybern.api.core.v1 import Namespace, Node, PersistentVolume, PersistentVolumeClaim, Pod
 from kybern.api.policy.v1 import PodDisruptionBudget
 from kybern.api.storage.v1 import StorageClass
+from kybern.scheduler.driver_facts import DriverFacts
 from kybern.scheduler.framework import News
 from kybern.scheduler.pod_info import Key, PodInfo
 from kybern.scheduler.volumes import Lookups
@@ -60,14 +61,16 @@ class Following:
         nodes, pods = informers.of(Node), informers.of(Pod)
         claims, classes = informers.of(PersistentVolumeClaim), informers.of(StorageClass)
         persistent = informers.of(PersistentVolume)
+        drivers = DriverFacts(informers)
         self._budgets = informers.of(PodDisruptionBudget)
         self._cache.nodes.volumes = Lookups(
             claims.get,
             lambda name: persistent.get("", name),
             lambda name: classes.get("", name),
             persistent.list,
+            drivers.lookups(persistent),
         )
-        storage: list[Informer[Any]] = [claims, persistent, classes]
+        storage: list[Informer[Any]] = [claims, persistent, classes, *drivers.informers]
         self._informers = [namespaces, *storage, nodes, pods, self._budgets]
         self._registrations = [
             *(each.on_change(self._storage_changed) for each in storage),

@@ -11,11 +11,33 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from kybern.api.core.v1 import NodeSelectorRequirement, NodeSelectorTerm
 from kybern.api.core.volume_matching import COMPLETED, NO_PROVISIONER, WAITS, class_of
+from kybern.api.quantity import parse
+from kybern.api.storage.attachments import unique_name
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from kybern.api.core.v1 import PersistentVolume, PersistentVolumeClaim, Pod
+    from kybern.api.meta.v1 import LabelSelector
+    from kybern.api.storage.v1 import CSIStorageCapacity
+
+
+class DriverLookups(NamedTuple):
+    """What drivers, and those who attach for them, say about nodes."""
+
+    limits: Callable[[str], Mapping[str, int]]
+    """Driver → node → how many of its volumes the node can have."""
+    attached: Callable[[], Iterable[tuple[str, str, str]]]
+    """Node, driver and unique name of everything that is attached."""
+    tells_capacity: Callable[[str], bool]
+    """Whether a driver says how much room there is."""
+    capacities: Callable[[str], Sequence[CSIStorageCapacity]]
+    """Class → how much room there is, and where."""
+
+
+NO_DRIVERS: Final = DriverLookups(
+    lambda _driver: {}, lambda: (), lambda _driver: False, lambda _class: ()
+)
 
 
 class Lookups(NamedTuple):
@@ -26,6 +48,7 @@ class Lookups(NamedTuple):
     storage_class: Callable[[str], Any]
     volumes: Callable[[], Sequence[PersistentVolume]]
     """All volumes."""
+    drivers: DriverLookups = NO_DRIVERS
 
 
 NOTHING: Final = Lookups(
@@ -98,3 +121,40 @@ def node_terms(volume: Any) -> list[NodeSelectorTerm] | None:
         return None
     terms: list[NodeSelectorTerm] = affinity.required.nodeSelectorTerms
     return terms
+
+
+def of_drivers(pod: Pod, lookups: Lookups) -> dict[str, set[str]]:
+    """Return the volumes a pod uses by driver: unique names, also of those still to be made."""
+    found: dict[str, set[str]] = {}
+    namespace = pod.metadata.namespace or ""
+    for each in claimed(pod) if pod.spec.volumes else ():
+        claim = lookups.claim(namespace, each.name)
+        if claim is None:
+            continue
+        if claim.spec.volumeName:
+            volume = lookups.volume(claim.spec.volumeName)
+            if volume is not None and volume.spec.csi is not None:
+                found.setdefault(volume.spec.csi.driver, set()).add(unique_name(volume.spec.csi))
+        elif (storage_class := lookups.storage_class(class_of(claim))) is not None:
+            name = f"{storage_class.provisioner}-{namespace}/{each.name}"
+            found.setdefault(storage_class.provisioner, set()).add(name)
+    return found
+
+
+def is_enough(capacity: CSIStorageCapacity, size: int) -> bool:
+    """Say whether a volume of so many bytes can be made there."""
+    limit = capacity.maximumVolumeSize or capacity.capacity
+    return limit is not None and parse(limit).value >= size
+
+
+def selector_term(selector: LabelSelector) -> NodeSelectorTerm:
+    """Return a label selector in the words of a node selector."""
+    conditions = [
+        NodeSelectorRequirement(key=key, operator="In", values=[value])
+        for key, value in (selector.matchLabels or {}).items()
+    ]
+    conditions += [
+        NodeSelectorRequirement(key=each.key, operator=each.operator, values=each.values)
+        for each in selector.matchExpressions or ()
+    ]
+    return NodeSelectorTerm(matchExpressions=conditions)

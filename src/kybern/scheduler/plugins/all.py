@@ -22,9 +22,11 @@ from kybern.scheduler.plugins.node_resources_balanced_allocation import (
 )
 from kybern.scheduler.plugins.node_resources_fit import LeastAllocated, NodeResourcesFit
 from kybern.scheduler.plugins.node_unschedulable import NodeUnschedulable
+from kybern.scheduler.plugins.node_volume_limits import NodeVolumeLimits
 from kybern.scheduler.plugins.pod_topology_spread import PodTopologySpread, PreferredSpread
 from kybern.scheduler.plugins.taint_toleration import TaintToleration
 from kybern.scheduler.plugins.volume_binding import VolumeBinding
+from kybern.scheduler.plugins.volume_restrictions import VolumeRestrictions
 
 if TYPE_CHECKING:
     from kybern.scheduler.framework import Filter, Scorer
@@ -36,6 +38,8 @@ FILTERS: Final[tuple[type[Filter], ...]] = (
     NodeAffinity,
     NodePorts,
     NodeResourcesFit,
+    VolumeRestrictions,
+    NodeVolumeLimits,
     VolumeBinding,
     PodTopologySpread,
     InterPodAffinity,

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import numpy as np
 
-from kybern.api.core.volume_matching import SELECTED_NODE, suitable
+from kybern.api.core.volume_matching import SELECTED_NODE, class_of, size_of, suitable
 from kybern.scheduler import node_selectors, volumes
 from kybern.scheduler.framework import News, Rejection, Why
 
@@ -28,6 +28,7 @@ if TYPE_CHECKING:
 UNBOUND: Final = "pod has unbound immediate PersistentVolumeClaims"
 OUT_OF_REACH: Final = "node(s) didn't match PersistentVolume's node affinity"
 NOTHING_TO_BIND: Final = "node(s) didn't find available persistent volumes to bind"
+NO_SPACE: Final = "node(s) did not have enough free storage"
 NO_VOLUME: Final = "node(s) unavailable due to one or more pvc(s) bound to non-existent pv(s)"
 
 
@@ -83,8 +84,15 @@ class VolumeBinding:
         never = np.zeros(count, np.bool_)
         if state.nowhere:
             return Why({state.nowhere: count}, never)
-        out_of_reach = int((~_reached(state, nodes, rows)).sum())
-        reasons = {OUT_OF_REACH: out_of_reach, NOTHING_TO_BIND: count - out_of_reach}
+        reached = _reached(state, nodes, rows)
+        full = reached.copy()
+        for claim in state.waiting:
+            full &= _obtainable(claim, nodes, rows, any_room=True)
+        reasons = {
+            OUT_OF_REACH: int((~reached).sum()),
+            NO_SPACE: int(full.sum()),
+            NOTHING_TO_BIND: int((reached & ~full).sum()),
+        }
         return Why({text: number for text, number in reasons.items() if number}, never)
 
 
@@ -100,8 +108,10 @@ def _reached(state: _State, nodes: Nodes, rows: Rows) -> Bools:
     return fits
 
 
-def _obtainable(claim: PersistentVolumeClaim, nodes: Nodes, rows: Rows) -> Bools:
-    """Say on which rows a claim can have a volume."""
+def _obtainable(
+    claim: PersistentVolumeClaim, nodes: Nodes, rows: Rows, *, any_room: bool = False
+) -> Bools:
+    """Say on which rows a claim can have a volume; `any_room`: if they had enough storage."""
     lookups = nodes.volumes
     selected = (claim.metadata.annotations or {}).get(SELECTED_NODE)
     if selected is not None:  # a volume is being made there
@@ -109,17 +119,38 @@ def _obtainable(claim: PersistentVolumeClaim, nodes: Nodes, rows: Rows) -> Bools
         there: Bools = np.arange(nodes.size)[rows] == (-1 if row is None else row)
         return there
     where = volumes.provisioned_where(claim, lookups)
-    if where is True:
-        return np.ones(_count(nodes, rows), np.bool_)
-    fits: Bools = np.zeros(_count(nodes, rows), np.bool_)
-    if where:
+    fits: Bools = np.full(_count(nodes, rows), where is True, np.bool_)
+    if isinstance(where, list):
         fits |= node_selectors.matches_any(where, nodes, rows)
+    if where and not any_room:
+        fits &= _with_room(claim, nodes, rows)
+    if fits.all():
+        return fits
     for volume in suitable(claim, lookups.volumes()):
         terms = volumes.node_terms(volume)
         if terms is None:
             fits[:] = True
         else:
             fits |= node_selectors.matches_any(terms, nodes, rows)
+    return fits
+
+
+def _with_room(claim: PersistentVolumeClaim, nodes: Nodes, rows: Rows) -> Bools:
+    """Say on which rows a driver has room for a claim's volume, as far as it tells."""
+    lookups, name = nodes.volumes, class_of(claim)
+    found = lookups.storage_class(name)
+    size = size_of(claim).value
+    if not size or not lookups.drivers.tells_capacity(found.provisioner):
+        return np.ones(_count(nodes, rows), np.bool_)
+    fits: Bools = np.zeros(_count(nodes, rows), np.bool_)
+    for capacity in lookups.drivers.capacities(name):
+        if capacity.nodeTopology is None or not volumes.is_enough(capacity, size):
+            continue
+        term = volumes.selector_term(capacity.nodeTopology)
+        if not term.matchExpressions:
+            fits[:] = True
+        else:
+            fits |= node_selectors.matches_term(term, nodes, rows)
     return fits
 
 
