@@ -54,6 +54,14 @@ ServiceCidr = Annotated[
         metavar="NETWORKS", help="Of ClusterIPs: one, or one of IPv4 and one of IPv6 with a comma."
     ),
 ]
+BalancerCidr = Annotated[
+    str | None,
+    typer.Option(
+        "--load-balancer-cidr",
+        metavar="NETWORKS",
+        help="What LoadBalancer Services get addresses from; the same.  [behind the nodes']",
+    ),
+]
 ClusterCidr = Annotated[str | None, typer.Option(metavar="NETWORKS", help="Of pods; the same.")]
 Encryption = Annotated[
     str | None,
@@ -128,6 +136,7 @@ def up(
     dual_stack: DualStack = False,
     service_cidr: ServiceCidr = None,
     cluster_cidr: ClusterCidr = None,
+    load_balancer_cidr: BalancerCidr = None,
     ingress_http_port: IngressHttp = None,
     ingress_https_port: IngressHttps = None,
     shutdown_grace: Annotated[
@@ -165,6 +174,7 @@ def up(
         port=port, store=store, control_plane_only=control_plane_only,
         runtime_endpoint=runtime_endpoint, token=token, nodes=nodes, foreground=foreground,
         dual_stack=dual_stack, service_cidr=service_cidr, cluster_cidr=cluster_cidr,
+        load_balancer_cidr=load_balancer_cidr,
         encryption_provider_config=_absolute(encryption_provider_config),
         ingress_http_port=ingress_http_port, ingress_https_port=ingress_https_port,
         shutdown_grace=shutdown_grace, shutdown_grace_critical=shutdown_grace_critical,

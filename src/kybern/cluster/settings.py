@@ -17,6 +17,7 @@ NODES_MAX = 64
 GRACE = 50.0
 GRACE_MIN = 4.0
 """Seconds; with less, heartbeats would be several in a second."""
+SMALLEST_POOL = 4  # addresses: the first and the last are not given out
 STORE = re.compile(r"sqlite|memory|etcd://[^\s/?#]+:[0-9]+/?(\?[^\s#]*)?")
 
 
@@ -43,6 +44,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
             both families has two, of IPv4 and of IPv6, with a comma; so it is with the next two.
         cluster_cidr: network of all pods; each node has a part of it.
         node_cidr: network that joins the nodes on this machine; its first address is ours.
+        load_balancer_cidr: networks of LoadBalancer Services; "" for those behind `node_cidr`.
         nodes: how many nodes on this machine.
         index: which of them this one is, beginning with 1.
         api_server: URL of an API server elsewhere, for a directory that holds only a node.
@@ -78,6 +80,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     service_cidr: str = "10.96.0.0/16"
     cluster_cidr: str = "10.244.0.0/16"
     node_cidr: str = "10.176.0.0/24"
+    load_balancer_cidr: str = ""
     nodes: int = 1
     index: int = 1
     api_server: str = ""
@@ -146,7 +149,8 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 "--nodes goes with neither --control-plane-only nor --runtime-endpoint: each node "
                 "has a container runtime of its own."
             )
-        return problems + network_problems(self.service_cidr, self.cluster_cidr)
+        problems += network_problems(self.service_cidr, self.cluster_cidr)
+        return problems or balancer_problems(self)
 
     @property
     def dual_stack(self) -> bool:
@@ -185,9 +189,14 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
 
     @property
     def balancer_cidrs(self) -> tuple[str, ...]:
-        """Addresses of LoadBalancer Services: as many as nodes may have, right after those."""
+        """Addresses of LoadBalancer Services, one network for each family of the cluster.
+
+        Those which were asked for; else as many as nodes may have, right after those.
+        """
+        asked = [ipaddress.ip_network(each) for each in self.load_balancer_cidr.split(",") if each]
         nodes = map(ipaddress.ip_network, self.node_cidrs)
-        return tuple(f"{network.broadcast_address + 1}/{network.prefixlen}" for network in nodes)
+        behind = {n.version: f"{n.broadcast_address + 1}/{n.prefixlen}" for n in nodes}
+        return tuple((behind | {each.version: str(each) for each in asked}).values())
 
     @property
     def cgroup_root(self) -> str:
@@ -244,6 +253,27 @@ def network_problems(service_cidr: str, cluster_cidr: str) -> list[str]:
     if any(one.overlaps(other) for one, other in combinations(known, 2)):
         problems.append("--service-cidr and --cluster-cidr must not overlap.")
     return problems
+
+
+def balancer_problems(settings: Settings) -> list[str]:
+    """Return what is wrong with the networks asked for LoadBalancer Services."""
+    text = settings.load_balancer_cidr
+    flag = f"--load-balancer-cidr {text}"
+    try:
+        asked = [ipaddress.ip_network(part) for part in text.split(",") if part]
+    except ValueError as error:
+        return [f"{flag} cannot be: {error}."]
+    families = [network.version for network in asked]
+    if len(set(families)) < len(families) or (6 in families and not settings.dual_stack):
+        return [f"{flag} cannot be: name one network for each IP family of the cluster."]
+    others = (*settings.service_cidrs, *settings.cluster_cidrs, *settings.node_cidrs)
+    taken = [
+        other for other in map(ipaddress.ip_network, others) if any(map(other.overlaps, asked))
+    ]
+    if taken:
+        return [f"{flag} cannot be: it overlaps with {taken[0]}, which the cluster has already."]
+    small = [network for network in asked if network.num_addresses < SMALLEST_POOL]
+    return [f"{flag} is too small: use a /{small[0].max_prefixlen - 2} or more."] if small else []
 
 
 def save(settings: Settings, path: Path) -> None:

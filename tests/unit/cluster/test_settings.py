@@ -112,3 +112,30 @@ def test_ports_of_ingress():
     assert make(ingress_http_port=0, ingress_https_port=8443).check() == []
     problem = "--ingress-http-port 70000 is not a port: use a number from 0 to 65535."
     assert make(ingress_http_port=70_000).check() == [problem]
+
+
+def test_networks_of_load_balancers():
+    assert make().balancer_cidrs == ("10.176.1.0/24",)
+    assert make(load_balancer_cidr="192.0.2.0/28").balancer_cidrs == ("192.0.2.0/28",)
+    both = {
+        "service_cidr": "10.96.0.0/16,fd00:96::/112", "cluster_cidr": "10.244.0.0/16,fd00:244::/56",
+        "node_cidr": "10.176.0.0/24,fd00:176::/64",
+    }  # fmt: skip
+    assert make(**both).balancer_cidrs == ("10.176.1.0/24", "fd00:176:0:1::/64")
+    asked = make(**both, load_balancer_cidr="fd00:9::/120")
+    assert asked.balancer_cidrs == ("10.176.1.0/24", "fd00:9::/120")
+    assert asked.check() == []
+
+
+@pytest.mark.parametrize(
+    ("networks", "why"),
+    [
+        ("192.0.2.1/24", "has host bits set"), ("x", "does not appear to be"),
+        ("fd00::/64", "one network for each IP family"), ("192.0.2.0/31", "use a /30 or more"),
+        ("192.0.2.0/28,198.51.100.0/28", "one network for each IP family"),
+        ("10.96.1.0/24", "it overlaps with 10.96.0.0/16"),
+    ],
+)  # fmt: skip
+def test_networks_that_load_balancers_cannot_have(networks, why):
+    (problem,) = make(load_balancer_cidr=networks).check()
+    assert why in problem

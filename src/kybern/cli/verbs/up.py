@@ -72,6 +72,7 @@ class Request:
     ingress_https_port: int | None = None
     service_cidr: str | None = None
     cluster_cidr: str | None = None
+    load_balancer_cidr: str | None = None
     dual_stack: bool = False
     foreground: bool = False
 
@@ -81,7 +82,7 @@ class Request:
         names = (
             "shutdown_grace", "shutdown_grace_critical",
             "port", "store", "control_plane_only", "runtime_endpoint", "token", "nodes",
-            "service_cidr", "cluster_cidr",
+            "service_cidr", "cluster_cidr", "load_balancer_cidr",
             "lease_duration", "node_monitor_grace", "autoscaler_period",
             "encryption_provider_config", "ingress_http_port", "ingress_https_port",
         )  # fmt: skip
