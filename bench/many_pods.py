@@ -13,6 +13,7 @@ Usage: bench/many_pods.py [PODS_AT_REST] [PODS_AT_START]
 """
 
 import asyncio
+import ipaddress
 import json
 import sys
 import time
@@ -27,7 +28,8 @@ from kybern.controllers.ttl.plan import STEPS, step
 from kybern.store.interface import ADDED, Entry, Event
 from kybern.store.kv.sqlite_file import File
 
-PATIENT = {"node_monitor_grace": 3600.0, "cluster_cidr": "10.0.0.0/9"}
+NETWORK = ipaddress.ip_network("100.64.0.0/10")
+PATIENT = {"node_monitor_grace": 3600.0, "cluster_cidr": str(NETWORK)}
 """Fake nodes have no leases and must not count as lost; and there are more than the default has
 networks for."""
 NAMESPACES, PODS_OF_ONE, PODS_OF_NODE = 50, 100, 30
@@ -205,7 +207,7 @@ class Models:
     def _of_node(self, number, ttl):
         model = self._node[1]
         spec = json.loads(model)["spec"]
-        network = f"10.{number >> 8}.{number & 255}.0/24"
+        network = f"{NETWORK[number << 8]}/24"
         how_long = '"node.alpha.kubernetes.io/ttl":'  # it goes by the number of nodes
         return {
             uid(model): str(uuid.uuid4()),
