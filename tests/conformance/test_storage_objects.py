@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from tests.conformance.marks import conforms
 from tests.conformance.operations import operations
 from tests.conformance.wire import MERGE, STRATEGIC
 from tests.conformance.world import World, refused, world
+
+if TYPE_CHECKING:
+    from collections.abc import Awaitable, Callable
 
 GROUP = "storage.k8s.io/v1"
 
@@ -104,6 +109,38 @@ async def test_storage_classes(w: World) -> None:
     assert again["metadata"]["uid"] != made["metadata"]["uid"]
     with refused(422, "Invalid", "updates to provisioner are forbidden."):
         await classes.patch("one", {"provisioner": "another"})
+
+
+@conforms(
+    "[sig-storage] VolumeAttributesClass [FeatureGate:VolumeAttributesClass] should run through the"
+    " lifecycle of a VolumeAttributesClass [Conformance]"
+)
+@world()
+async def test_volume_attributes_classes(w: World) -> None:
+    classes = w.resource(GROUP, "volumeattributesclasses")
+
+    def gone(name: str) -> Callable[[], Awaitable[bool]]:
+        return lambda: classes.missing(name)  # once its finalizer has been taken off
+
+    body = {"driverName": "e2e-fake-csi-driver", "parameters": {"foo": "bar"}}
+    named = {"metadata": {"name": "one", "labels": {"test": "one"}}, **body}
+    made = await classes.create(named)
+    assert made["metadata"]["finalizers"] == ["kubernetes.io/vac-protection"]
+    read = await classes.get("one")
+    assert {key: read[key] for key in body} == body
+    patched = await classes.patch("one", {"metadata": {"labels": {"one": "patched"}}}, MERGE)
+    assert patched["metadata"]["labels"]["one"] == "patched"
+    assert await classes.names("one=patched") == ["one"]
+    await classes.delete("one")
+    await w.wait(gone("one"))
+    again = await classes.create(named)
+    assert again["metadata"]["uid"] != made["metadata"]["uid"]
+    again["metadata"]["labels"]["one"] = "updated"
+    assert (await classes.update(again))["metadata"]["labels"]["one"] == "updated"
+    with refused(422, "Invalid", "updates to parameters are forbidden."):
+        await classes.patch("one", {"parameters": {"foo": "baz"}})
+    await classes.delete_collection("one=updated")
+    await w.wait(gone("one"))
 
 
 def attachment(name: str, uid: str = "") -> dict:
