@@ -43,6 +43,7 @@ from kybern.controllers.pvcprotection.controller import PvcProtectionController
 from kybern.controllers.pvprotection.controller import PvProtectionController
 from kybern.controllers.replicaset.controller import ReplicaSetController
 from kybern.controllers.replicationcontroller.controller import ReplicationControllerController
+from kybern.controllers.resourceclaim.controller import ResourceClaimController
 from kybern.controllers.resourcequota.controller import ResourceQuotaController
 from kybern.controllers.root_ca.controller import RootCaController
 from kybern.controllers.runtime.host import Descriptor
@@ -219,6 +220,13 @@ ALL: tuple[Descriptor, ...] = (
         component="ephemeral_volume",
         make=EphemeralVolumeController,
         aliases=("ephemeral-volume",),
+    ),
+    Descriptor(
+        "resourceclaim-controller",
+        account="resource-claim-controller",
+        component="resource_claim",
+        make=ResourceClaimController,
+        aliases=("resource-claim-controller",),
     ),
     Descriptor(
         "persistentvolume-binder-controller",

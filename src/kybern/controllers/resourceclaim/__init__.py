@@ -1,0 +1,1 @@
+"""Makes the device claims that pods bring along, and frees claims that nobody uses any more."""
