@@ -4,7 +4,7 @@ In:   an object.
 Out:  problems; the table `VALIDATORS`.
 By:   `api.validation`. Facts: upstream's `pkg/apis/admissionregistration/validation`.
 
-That expressions compile is checked where the language is: in the API server's admission.
+The language of the expressions is imported when there is one; see `expressions`.
 """
 
 from __future__ import annotations
@@ -211,7 +211,11 @@ def _check_service(service: v1.ServiceReference, path: Path, out: list[Problem])
 
 
 def check_match_conditions(
-    conditions: list[v1.MatchCondition] | None, place: Path, out: list[Problem]
+    conditions: list[v1.MatchCondition] | None,
+    place: Path,
+    out: list[Problem],
+    *,
+    params: bool = False,
 ) -> None:
     """Expressions which must hold before anybody is asked; their names."""
     wanted = conditions or []
@@ -228,6 +232,10 @@ def check_match_conditions(
         elif condition.name in seen:
             out.append(duplicate(place[index] / "name", condition.name))
         seen.add(condition.name)
+    if wanted:
+        from kybern.api.admissionregistration import expressions
+
+        expressions.check_conditions(wanted, place, out, params=params)
 
 
 # --- policies -----------------------------------------------------------------------------------
@@ -289,7 +297,8 @@ def check_validating_policy(obj: v1.ValidatingAdmissionPolicy, out: list[Problem
     _check_policy_failure(spec.failurePolicy, out)
     _check_param_kind(spec.paramKind, SPEC / "paramKind", out)
     _check_match(spec.matchConstraints, SPEC / "matchConstraints", out, must=True)
-    check_match_conditions(spec.matchConditions, SPEC / "matchConditions", out)
+    params = spec.paramKind is not None
+    check_match_conditions(spec.matchConditions, SPEC / "matchConditions", out, params=params)
     _check_variables(spec.variables, SPEC / "variables", out)
     if not spec.validations and not spec.auditAnnotations:
         told = "validations or auditAnnotations must contain at least one item"
@@ -302,6 +311,9 @@ def check_validating_policy(obj: v1.ValidatingAdmissionPolicy, out: list[Problem
             out.append(required(place / "key"))
         if not annotation.valueExpression.strip():
             out.append(required(place / "valueExpression", "valueExpression is not specified"))
+    from kybern.api.admissionregistration import expressions
+
+    expressions.check_validating(obj, out)
 
 
 def _check_policy_failure(policy: str | None, out: list[Problem]) -> None:
@@ -336,7 +348,8 @@ def check_mutating_policy(obj: v1.MutatingAdmissionPolicy, out: list[Problem]) -
     _check_policy_failure(spec.failurePolicy, out)
     _check_param_kind(spec.paramKind, SPEC / "paramKind", out)
     _check_match(spec.matchConstraints, SPEC / "matchConstraints", out, must=True)
-    check_match_conditions(spec.matchConditions, SPEC / "matchConditions", out)
+    params = spec.paramKind is not None
+    check_match_conditions(spec.matchConditions, SPEC / "matchConditions", out, params=params)
     _check_variables(spec.variables, SPEC / "variables", out)
     if not spec.mutations:
         told = "mutations must contain at least one item"
@@ -348,6 +361,9 @@ def check_mutating_policy(obj: v1.MutatingAdmissionPolicy, out: list[Problem]) -
     else:
         place = SPEC / "reinvocationPolicy"
         _check_choice(spec.reinvocationPolicy, REINVOCATION, place, out)
+    from kybern.api.admissionregistration import expressions
+
+    expressions.check_mutating(obj, out)
 
 
 def _check_mutation(mutation: v1.Mutation, path: Path, out: list[Problem]) -> None:

@@ -175,6 +175,14 @@ class ConvertedResource(Resource):
         self._in = convert_in
         self._out = convert_out
 
+    def to_stored(self, obj: Any) -> Any:
+        """Return an object in the stored form."""
+        return self._in(obj)
+
+    def from_stored(self, obj: Any) -> Any:
+        """Return a stored object in the served form."""
+        return self._out(obj)
+
     def decode(self, entry: Entry) -> Any:
         """Return the stored object in the served form."""
         return self._out(self.stored.decode(entry))

@@ -1,0 +1,26 @@
+"""The answer to a request that a policy denies.
+
+In:   a Review and what the policy said.
+Out:  an ApiError.
+By:   validating, mutating.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from kybern.api import errors
+from kybern.apiserver.admission.looking import named
+
+if TYPE_CHECKING:
+    from kybern.apiserver.registry.review import Review
+
+
+def refusal(review: Review, text: str, error: type[errors.ApiError]) -> errors.ApiError:
+    """Return an error that says so as upstream does: forbidden, with another reason."""
+    name = review.ctx.name
+    if review.obj is not None or review.old is not None:
+        name = named(review)
+    base = errors.Forbidden.of(review.resource.kind, name, text)
+    details = {**(base.details or {}), "causes": [{"message": text}]}
+    return error(base.message, details)
