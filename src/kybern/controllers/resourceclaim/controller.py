@@ -43,7 +43,8 @@ if TYPE_CHECKING:
     from kybern.controllers.runtime.host import Context
 
 log = logs.get("controllers.resourceclaim")
-BY_CLAIM, BY_TEMPLATE, BY_POD = "claim", "template", "pod"
+# Names of indexes are shared by everybody who looks at pods: "claim" is that of volumes.
+BY_CLAIM, BY_TEMPLATE, BY_POD = "resource-claim", "resource-claim-template", "pod"
 
 
 class ResourceClaimController:
