@@ -2,10 +2,12 @@
 
 Run by the tests' own Python inside pods, which see the node's files at /node (see `speaking`):
 `netserver.py serve` says its host name on TCP and UDP port 8080 and speaks an upgraded protocol;
-`netserver.py ask ADDRESS` sends a datagram and prints what comes back;
+`netserver.py ask ADDRESS` sends a datagram and prints what comes back; `netserver.py
+knock ADDRESS` begins connections until its input ends, and prints how many came about;
 `netserver.py health SECONDS` says by the gRPC health protocol that it serves, so long.
 """
 
+import selectors
 import shlex
 import socket
 import sys
@@ -103,9 +105,34 @@ def health(seconds):
     server.wait_for_termination()
 
 
+def knock(address, port=PORT):
+    """Begin connections, one every ten milliseconds; return how many came about."""
+    under_way, succeeded = {}, 0
+    with selectors.DefaultSelector() as ready:
+        ready.register(sys.stdin, selectors.EVENT_READ)
+        while True:
+            for key, _ in ready.select(0.01):
+                if key.fileobj is sys.stdin:
+                    return str(succeeded)
+                ready.unregister(key.fileobj)
+                succeeded += not key.fileobj.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+                under_way.pop(key.fileobj)
+                key.fileobj.close()
+            now = time.monotonic()
+            for old in [each for each, began in under_way.items() if now - began > 0.5]:
+                ready.unregister(old)
+                under_way.pop(old)
+                old.close()
+            one = socket.socket()
+            one.setblocking(False)
+            one.connect_ex((address, int(port)))
+            ready.register(one, selectors.EVENT_WRITE)
+            under_way[one] = now
+
+
 if __name__ == "__main__":
     if sys.argv[1] == "serve":
         serve()
     if sys.argv[1] == "health":
         health(sys.argv[2])
-    sys.stdout.write(ask(*sys.argv[2:]))
+    sys.stdout.write({"ask": ask, "knock": knock}[sys.argv[1]](*sys.argv[2:]))
