@@ -6,6 +6,7 @@ The driver is that of tests/csi, told not to need attaching: what is left is bet
 import json
 import os
 import signal
+import sys
 import tempfile
 from pathlib import Path
 
@@ -13,9 +14,10 @@ import pytest
 
 from tests.csi.process import driver as running
 
-from .conftest import IMAGE, eventually
+from .conftest import IMAGE, ROOT, eventually
 
 NAME = "node.csi.kybern.io"
+IN_POD = "pod.csi.kybern.io"
 OBJECTS = f"""
 apiVersion: storage.k8s.io/v1
 kind: CSIDriver
@@ -134,6 +136,69 @@ def test_agent_and_driver_come_and_go(k, cluster, driver):
     assert mounts(cluster) == []
     k("delete", "pvc", "--all", "--timeout=60s")
     eventually(lambda: driver.state()["volumes"] == {})
+
+
+def in_a_pod(cluster, data):
+    """Return a DaemonSet that runs the driver, for which it borrows the node's programs."""
+    kubelet = str(cluster.directory / "kubelet")
+    socket = f"{kubelet}/plugins/{IN_POD}/csi.sock"
+    words = [
+        sys.executable, "-m", "tests.csi.driver", "--name", IN_POD, "--socket", socket,
+        "--data", data, "--kubelet", kubelet, "--node", "$(NODE)", "--no-attach",
+    ]  # fmt: skip
+    container = {
+        "name": "driver", "image": IMAGE, "securityContext": {"privileged": True},
+        "env": [{"name": "NODE", "valueFrom": {"fieldRef": {"fieldPath": "spec.nodeName"}}}],
+        "command": ["chroot", "/host", "/usr/bin/env", f"--chdir={ROOT}", *words],
+        "volumeMounts": [
+            {"name": "host", "mountPath": "/host"},
+            {"name": "kubelet", "mountPath": f"/host{kubelet}",
+             "mountPropagation": "Bidirectional"},
+        ],
+    }  # fmt: skip
+    template = {
+        "metadata": {"labels": {"app": "driver"}},
+        "spec": {
+            "terminationGracePeriodSeconds": 5,
+            "containers": [container],
+            "volumes": [
+                {"name": "host", "hostPath": {"path": "/"}},
+                {"name": "kubelet", "hostPath": {"path": kubelet}},
+            ],
+        },
+    }
+    spec = {"selector": {"matchLabels": {"app": "driver"}}, "template": template}
+    return {
+        "apiVersion": "apps/v1", "kind": "DaemonSet", "metadata": {"name": "driver"}, "spec": spec,
+    }  # fmt: skip
+
+
+def test_a_driver_in_a_pod(k, cluster):
+    about = {
+        "apiVersion": "storage.k8s.io/v1", "kind": "CSIDriver", "metadata": {"name": IN_POD},
+        "spec": {
+            "attachRequired": False, "volumeLifecycleModes": ["Ephemeral"], "podInfoOnMount": True,
+        },
+    }  # fmt: skip
+    volume = {"name": "v", "csi": {"driver": IN_POD, "volumeAttributes": {"flavour": "cherry"}}}
+    container = {
+        "name": "c", "image": IMAGE, "command": ["sleep", "10000"],
+        "volumeMounts": [{"name": "v", "mountPath": "/v"}],
+    }  # fmt: skip
+    spec = {"containers": [container], "volumes": [volume], "terminationGracePeriodSeconds": 1}
+    user = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "user"}, "spec": spec}
+    with tempfile.TemporaryDirectory(prefix="kyb-csi-") as data:
+        for each in (about, in_a_pod(cluster, data), user):
+            k("apply", "-f", "-", stdin=json.dumps(each))
+        k("wait", "--for=condition=Ready", "pod/user", "--timeout=60s")
+        # what the driver has mounted in its container is seen on the node and in another one
+        assert "flavour=cherry" in k("exec", "user", "--", "cat", "/v/attributes")
+        k("delete", "pod", "user", "--timeout=60s")
+        assert mounts(cluster) == []
+        k("delete", "daemonset", "driver")
+        k("wait", "--for=delete", "pod", "-l", "app=driver", "--timeout=60s")
+        k("delete", "csidriver", IN_POD)
+        eventually(lambda: IN_POD not in registered(cluster))
 
 
 def nodes_path(cluster, path):

@@ -128,7 +128,7 @@ class Kubelet:
         await self._local_volumes.mount_all()
         tokens = Tokens(self._client, clock)
         csi = CsiSide(config, self._client, clock, recorder, tokens, tasks)
-        csi.volumes.recover()
+        csi.prepare()
         tools = self._tools(machine, version.runtime_name, recorder, services, csi, tokens)
         tools.cgroups.prepare()
         reporter = Reporter(self._client, clock, tasks)

@@ -121,12 +121,15 @@ class Plugins:
             await transport.close()
 
     async def _try(self, socket: _Socket, transport: Transport) -> bool:
+        refusal = ""
         try:
-            self._registered[socket] = await self._register(transport)
-            refusal = ""
-        except (
-            Refused, CsiError, VolumeProblem, ApiError, Unreachable, ProtobufError
-        ) as error:  # fmt: skip
+            plugin = await registration.get_info(transport)
+        except (CsiError, ProtobufError) as error:
+            log.warning("plugin does not answer", socket=socket.path, why=str(error))
+            return False
+        try:
+            self._registered[socket] = await self._register(plugin)
+        except (Refused, CsiError, VolumeProblem, ApiError, Unreachable) as error:
             refusal = str(error)
             log.warning("plugin not registered", socket=socket.path, why=refusal)
         try:
@@ -135,8 +138,7 @@ class Plugins:
             log.warning("plugin not told", socket=socket.path, why=str(error))
         return not refusal
 
-    async def _register(self, transport: Transport) -> Driver:
-        plugin = await registration.get_info(transport)
+    async def _register(self, plugin: PluginInfo) -> Driver:
         check(plugin)
         endpoint = plugin.endpoint.removeprefix("unix://")
         driver = Driver(plugin.name, endpoint, self._drivers.connect(endpoint))

@@ -20,6 +20,7 @@ from kybern.kubelet.csi.node_info import NodeInfo
 from kybern.kubelet.csi.places import Places
 from kybern.kubelet.csi.plugins import Plugins
 from kybern.kubelet.csi.volumes import CsiVolumes
+from kybern.kubelet.volumes import mounts
 from kybern.lib import logs
 from kybern.lib.backoff import Backoff
 
@@ -50,6 +51,7 @@ class CsiSide:
         node = config.node_name
         places = Places(config.pods_dir.parent)
         self._clock = clock
+        self._places = places
         self.drivers = drivers = Drivers()
         self.attachments = Attachments()
         self._info = NodeInfo(client, clock, node)
@@ -63,6 +65,16 @@ class CsiSide:
             Growing(node, client, drivers, recorder, clock),
             clock,
         )
+
+    def prepare(self) -> None:
+        """Make the kubelet's directory, and take over what an earlier kubelet has left in it."""
+        self._places.root.mkdir(parents=True, exist_ok=True)
+        try:
+            # Drivers in pods mount volumes there (mountPropagation: Bidirectional).
+            mounts.share(str(self._places.root))
+        except OSError as error:
+            log.warning("drivers in pods cannot mount volumes", why=str(error))
+        self.volumes.recover()
 
     async def run(self) -> None:
         """Tell the cluster of this node, and look after drivers for ever."""

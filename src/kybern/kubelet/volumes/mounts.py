@@ -72,6 +72,32 @@ def mounts_below(directory: str) -> list[str]:
     return sorted(found, key=len, reverse=True)
 
 
+def share(directory: str) -> None:
+    """Let mounts below a directory travel between the node and containers that ask for it.
+
+    Where the file system is mounted privately, the directory becomes a mount of its own.
+
+    Raises:
+        OSError: the kernel refused.
+    """
+    if not _is_shared(directory):
+        mount(directory, directory, "none", MS_BIND)
+        mount("none", directory, "none", MS_SHARED)
+
+
+def _is_shared(directory: str) -> bool:
+    path = os.path.realpath(directory)
+    best, shared = "", False
+    for line in Path("/proc/self/mountinfo").read_text(encoding="utf-8").splitlines():
+        fields = line.split(" ")
+        point = _unescape(fields[4])
+        inside = path == point or path.startswith(point.rstrip("/") + "/")
+        if inside and len(point) >= len(best):
+            best = point
+            shared = any(each.startswith("shared:") for each in fields[6 : fields.index("-")])
+    return shared
+
+
 def unmount_below(directory: str) -> None:
     """Unmount everything at or below a directory."""
     for point in mounts_below(directory):
