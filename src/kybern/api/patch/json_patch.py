@@ -34,6 +34,10 @@ class PatchFailed(Exception):
     """An operation that does not apply to this document."""
 
 
+class TestFailed(PatchFailed):
+    """A `test` that found something else: the patch is not meant for this document."""
+
+
 def parse(data: bytes, validation: str = "Warn") -> tuple[list[Operation], list[str]]:
     """Return the operations in a body, and what is odd about them.
 
@@ -164,7 +168,7 @@ def _test(document: Any, path: str, operation: Operation) -> Any:
         )
         found = _get(where, key, f"error in test for path: '{path}'")
     if not same(found, operation.get("value")):
-        raise PatchFailed(f"testing value {path} failed: test failed")
+        raise TestFailed(f"testing value {path} failed: test failed")
     return document
 
 

@@ -53,11 +53,17 @@ class Chain:
         return self._steps(self._validating, key, "validate") if steps is None else steps
 
     async def mutate(self, review: Review) -> None:
-        """Let plugins change the object."""
-        for step in self.mutates(review):
+        """Let plugins change the object, a second time when a policy did so after them."""
+        steps = self.mutates(review)
+        for step in steps:
             waiting = step(review)
             if waiting is not None:
                 await waiting
+        if review.reinvoke:
+            for step in steps:
+                waiting = step(review)
+                if waiting is not None:
+                    await waiting
 
     async def validate(self, review: Review) -> None:
         """Let plugins refuse the object."""

@@ -17,6 +17,7 @@ from kybern.apiserver.admission.default_toleration_seconds import DefaultTolerat
 from kybern.apiserver.admission.limit_ranger import LimitRanger
 from kybern.apiserver.admission.namespace_lifecycle import NamespaceLifecycle
 from kybern.apiserver.admission.node_restriction import NodeRestriction
+from kybern.apiserver.admission.policies.mutating import MutatingPolicies
 from kybern.apiserver.admission.policies.validating import ValidatingPolicies
 from kybern.apiserver.admission.priority import Priority
 from kybern.apiserver.admission.resource_quota import ResourceQuotas
@@ -45,6 +46,7 @@ PLUGINS: tuple[Callable[[Services], Any], ...] = (
     CertificateApproval,  # who may say yes to a certificate
     CertificateSigning,  # who may issue it
     DefaultIngressClass,  # for ingresses that name none
+    MutatingPolicies,  # what users change, in CEL
     ValidatingPolicies,  # what users forbid, in CEL
     ResourceQuotas,  # what a namespace may use in all
 )

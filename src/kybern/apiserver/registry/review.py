@@ -24,9 +24,14 @@ class Review:
         old: the object as stored; None for CREATE.
         options: of a DELETE or CONNECT.
         subresource: the part of the object that is written, or "".
+        reinvoke: a policy has changed the object, so what came before it is to look again.
+        history: what the policies remember of the first round.
     """
 
-    __slots__ = ("ctx", "obj", "old", "operation", "options", "resource", "subresource")
+    __slots__ = (
+        "ctx", "history", "obj", "old", "operation", "options", "reinvoke", "resource",
+        "subresource",
+    )  # fmt: skip
 
     def __init__(
         self,
@@ -44,6 +49,8 @@ class Review:
         self.obj = obj
         self.old = old
         self.options = options
+        self.reinvoke = False
+        self.history: Any = None
 
     @property
     def namespace(self) -> str:

@@ -212,3 +212,13 @@ def _connection(review: Review) -> dict[str, Any]:
         else:
             tree[key] = values[0]
     return tree
+
+
+def restored(review: Review, wanted: Resource, shown: Any) -> Any:
+    """Return the object of a review from a changed form of it."""
+    view = view_of(review)
+    if view is None:
+        return converted(shown, wanted, review.resource)
+    obj = codec.clone(review.obj)
+    view.write(obj, shown)
+    return obj
