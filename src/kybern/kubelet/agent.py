@@ -161,6 +161,7 @@ class Kubelet:
         csi.drivers.on_added(roster.try_again)
         nodes.on(add=self._saw_node, update=lambda old, new: self._saw_change(old, new, tell))
         nodes.on_change(csi.attachments.saw)
+        nodes.on_change(node_reporter.saw)
         await services.wait_synced()
         pods.on(add=roster.added, update=roster.updated, delete=roster.deleted)
         await pods.wait_synced()

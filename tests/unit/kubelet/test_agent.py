@@ -10,10 +10,11 @@ from tests.unit.kubelet.node_under_test import IMAGE, NodeUnderTest, play
 
 from kybern.api import codec
 from kybern.api.coordination.v1 import Lease
-from kybern.api.core.v1 import ConfigMap, Node, Pod, Secret, Service
+from kybern.api.core.v1 import ConfigMap, Event, Node, Pod, Secret, Service
 from kybern.api.node.v1 import RuntimeClass
 from kybern.kubelet.runtime.interface import RuntimeFailure
 from kybern.kubelet.runtime.messages import service as v
+from kybern.lib.clock import rfc3339
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -87,6 +88,36 @@ def test_what_happens_to_the_node_is_told(story: Any) -> None:
         assert [reason for _, reason, _ in (await it.events("one"))[5:]] == [
             "NodeNotSchedulable", "NodeSchedulable", "NodeNotReady",
         ]  # fmt: skip
+
+    story(tell)
+
+
+def test_a_node_that_was_given_up_says_that_it_is_there(story: Any) -> None:
+    async def tell(it: NodeUnderTest) -> None:
+        before = await it.client.get(Node, "one")
+        await it.settle(20)
+        lost = [
+            {"type": c.type, "status": "Unknown", "reason": "NodeStatusUnknown"}
+            for c in before.status.conditions or ()
+        ]
+        body = {"status": {"conditions": lost}}
+        await it.client.patch(Node, "one", "", body, type="strategic", subresource="status")
+        await it.settle(1)
+        node = await it.client.get(Node, "one")
+        found = {c.type: c for c in node.status.conditions or ()}
+        assert {kind: c.status for kind, c in found.items()} == {
+            c.type: c.status for c in before.status.conditions or ()
+        }
+        stamp = rfc3339(it.clock.now() - 1)
+        assert all((c.lastTransitionTime or "") >= stamp for c in found.values())
+        told = {e.reason: e.count for e in (await it.client.list(Event, "default"))[0]}
+        assert told == {
+            "Starting": 1, "NodeHasSufficientMemory": 2, "NodeHasNoDiskPressure": 2,
+            "NodeHasSufficientPID": 2, "NodeReady": 2,
+        }  # fmt: skip
+        version = node.metadata.resourceVersion
+        await it.settle(200)  # and that is that
+        assert (await it.client.get(Node, "one")).metadata.resourceVersion == version
 
     story(tell)
 

@@ -7,6 +7,7 @@ By:   agent.py.
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING
 
 from kybern.api.coordination.v1 import Lease, LeaseSpec
@@ -26,6 +27,7 @@ log = logs.get("kubelet.node")
 NAMESPACE = "kube-node-lease"
 RENEWALS = 4  # in the time after which the node counts as dead
 SOON = 1.0
+PATIENCE = 10.0  # for an answer; a connection may be dead without a word
 
 
 class Heartbeat:
@@ -47,10 +49,11 @@ class Heartbeat:
         interval = self._seconds / RENEWALS
         while True:
             try:
-                await self.renew()
+                async with asyncio.timeout(min(PATIENCE, self._seconds)):
+                    await self.renew()
                 pause = interval
-            except (Unreachable, ApiError) as error:
-                log.warning("heartbeat failed", node=self._node, why=str(error))
+            except (Unreachable, ApiError, TimeoutError) as error:
+                log.warning("heartbeat failed", node=self._node, why=str(error) or "no answer")
                 self._lease = None
                 pause = min(SOON, interval)
             await self._clock.sleep(pause)

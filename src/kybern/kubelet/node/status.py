@@ -20,7 +20,7 @@ from kybern.kubelet.runtime.interface import RuntimeFailure
 from kybern.lib import logs
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Iterable
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from kybern.api.core.v1 import NodeCondition
     from kybern.client.rest import Client
@@ -69,7 +69,8 @@ class NodeReporter:
         self._attachments = attachments
         attachments.report_with(self.wake)
         self._sent: NodeStatus | None = None
-        self._told: list[NodeCondition] = []
+        self._told: Sequence[NodeCondition] = ()
+        self._version = 0
         self._wake = asyncio.Event()
         self._conditions: list[RuntimeCondition] | None = None
         self._images: list[ContainerImage] | None = None
@@ -90,8 +91,19 @@ class NodeReporter:
     def registered(self, node: Node) -> None:
         """Take the Node as the API server has it."""
         self._sent = node.status
+        self._version = int(node.metadata.resourceVersion or 0)
         self._attachments.reported(node.status.volumesInUse or ())
         self._attachments.saw(node)
+
+    def saw(self, node: Node) -> None:
+        """Contradict soon when somebody judged the node otherwise: it was not heard for a while."""
+        if int(node.metadata.resourceVersion or 0) <= self._version:
+            return
+        conditions = node.status.conditions or ()
+        told = {each.type: each.status for each in self._told}
+        if any(told.get(each.type, each.status) != each.status for each in conditions):
+            self._sent, self._told = node.status, conditions
+            self.wake()
 
     async def current(self) -> NodeStatus:
         """Return the status as it is now."""
