@@ -83,7 +83,9 @@ def lay(settings: Settings, indexes: list[int]) -> None:
             commands.append(
                 f"link add {wire} mtu {size} type veth peer name {INSIDE} mtu {size} netns {space}"
             )
-        _ip([*commands, f"link set {wire} master {name} up"])
+        # hairpin: through another node's port a packet may come back to the node it is from
+        back = f"link set {wire} type bridge_slave hairpin on"
+        _ip([*commands, f"link set {wire} master {name} up", back])
         if settings.dual_stack:  # else its address would go when the link goes
             _set(f"{SETTINGS6}/{INSIDE}/keep_addr_on_down", space)
         own = addresses(settings, index)

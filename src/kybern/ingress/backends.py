@@ -108,7 +108,9 @@ def targets(slices: Iterable[EndpointSlice], port_name: str) -> tuple[Target, ..
         for endpoint in piece.endpoints or ():
             if endpoint.addresses and (group := _group(endpoint, ready, serving)) is not None:
                 group.add(Target(endpoint.addresses[0], number))
-    return tuple(sorted(ready or serving))
+    found = ready or serving
+    # Who has addresses of both families is still one.
+    return tuple(sorted({target for target in found if ":" not in target.ip} or found))
 
 
 def _group(endpoint: Endpoint, ready: set[Target], serving: set[Target]) -> set[Target] | None:

@@ -106,6 +106,21 @@ def test_this_program_forwards():
     run(story)
 
 
+def test_addresses_of_services_can_be_listened_at():
+    if not has_ipv6():
+        pytest.skip("this machine has no IPv6")
+
+    async def story(forwarder):
+        port = free_port()
+        fronts = [front(A, cluster_ips=("fd96::7",), port=port, node_port=0, external_ips=())]
+        await forwarder.update({"a/b": [*fronts, fronts[0]._replace(protocol="udp")]}, [])
+        assert {(way.protocol, way.ip) for way in forwarder._listening} == {
+            ("tcp", "fd96::7"), ("udp", "fd96::7"),
+        }  # fmt: skip
+
+    run(story)
+
+
 # --- in a real kernel ----------------------------------------------------------------------------
 
 needs_kernel = [
