@@ -14,10 +14,11 @@ import sys
 import tempfile
 import time
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 
+from tests.conformance.definitions import ANYTHING, API, definition, version
 from tests.conformance.marks import conforms
 from tests.conformance.workloads import deployment
 from tests.ports import free_port
@@ -47,6 +48,15 @@ class Kubectl:
         )  # fmt: skip
         assert done.returncode == code, f"{words}: {done.stdout} {done.stderr}"
         return done.stdout
+
+    def refusal(self, *words: str, stdin: str | None = None) -> str:
+        """Run something that fails; return what it says."""
+        done = subprocess.run(
+            ["kubectl", *words], env=self.env, input=stdin, capture_output=True, text=True,
+            timeout=30, check=False,
+        )  # fmt: skip
+        assert done.returncode, f"{words}: {done.stdout}"
+        return done.stderr
 
     @contextlib.contextmanager
     def proxy(self, *words: str) -> Iterator[str]:
@@ -186,3 +196,128 @@ def test_proxy_on_a_socket(k: Kubectl) -> None:
             connection.sock = socket.socket(socket.AF_UNIX)
             connection.sock.connect(path)
             assert api_versions(connection) == ["v1"]
+
+
+# --- kinds that users define ------------------------------------------------------------------
+
+
+BARS = {
+    "type": "array", "description": "List of Bars and their specs.",
+    "items": {
+        "type": "object", "required": ["name"],
+        "properties": {
+            "name": {"type": "string", "description": "Name of Bar."},
+            "age": {"type": "string", "description": "Age of Bar."},
+            "feeling": {"type": "string", "enum": ["Great", "Down"]},
+            "bazs": {"type": "array", "description": "List of Bazs.", "items": {"type": "string"}},
+        },
+    },
+}  # fmt: skip
+FOO = {
+    "type": "object", "description": "Foo CRD for Testing",
+    "properties": {
+        "spec": {
+            "type": "object", "description": "Specification of Foo", "properties": {"bars": BARS},
+        },
+        "status": {"type": "object", "description": "Status of Foo"},
+    },
+}  # fmt: skip
+
+
+def defined(k: Kubectl, kind: str, schema: dict[str, Any]) -> str:
+    """Define a kind; return the name of its resource."""
+    body = definition(version("v1", schema), kind=kind, group="openapi.example.com")
+    made = {"apiVersion": API, "kind": "CustomResourceDefinition", **body}
+    k("create", "-f", "-", stdin=json.dumps(made))
+    name = body["metadata"]["name"]
+    k("wait", "--for=condition=Established", f"crd/{name}")
+    return body["spec"]["names"]["plural"]
+
+
+def manifest(kind: str, **content: Any) -> str:
+    """Return an object named test of such a kind."""
+    head = {"apiVersion": "openapi.example.com/v1", "kind": kind, "metadata": {"name": "test"}}
+    return json.dumps({**head, **content})
+
+
+def apply_and_remove(k: Kubectl, text: str, changed: str) -> None:
+    """Create an object, apply a change, and delete it; none of that may be refused."""
+    k("create", "-f", "-", stdin=text)
+    k("delete", "-f", "-", stdin=text)
+    k("apply", "-f", "-", stdin=text)
+    k("apply", "-f", "-", stdin=changed)
+    k("delete", "-f", "-", stdin=text)
+
+
+@conforms(
+    "[sig-api-machinery] CustomResourcePublishOpenAPI [Privileged:ClusterAdmin]"
+    " works for CRD with validation schema [Conformance]"
+)
+def test_a_kind_with_a_schema(k: Kubectl) -> None:
+    foos = defined(k, "Foo", FOO)
+    bars = [{"name": "one", "age": "10", "bazs": ["a"]}]
+    apply_and_remove(
+        k,
+        manifest("Foo", spec={"bars": bars}),
+        manifest("Foo", spec={"bars": [*bars, {"name": "two"}]}),
+    )
+    for bad, why in (
+        ({"bars": bars, "foo": True}, 'unknown field "spec.foo"'),
+        ({"bars": [{"age": "10"}]}, "name"),
+        ({"bars": [{"name": "one", "feeling": "NonExistentValue"}]}, "NonExistentValue"),
+    ):
+        for verb in ("create", "apply"):
+            assert why in k.refusal(verb, "-f", "-", stdin=manifest("Foo", spec=bad))
+    text = k("explain", foos)
+    assert re.search(r"DESCRIPTION:\s+Foo CRD for Testing", text)
+    assert re.search(r"status\s+<Object>\s+Status of Foo", text)
+    assert re.search(r"DESCRIPTION:\s+Specification of Foo", k("explain", f"{foos}.spec"))
+    assert re.search(r"bars\s+<\[\]Object>\s+List of Bars and their specs.", k(
+        "explain", f"{foos}.spec"))  # fmt: skip
+    text = k("explain", f"{foos}.spec.bars")
+    assert re.search(r"name\s+<string>.*-required-\s+Name of Bar", text)
+    assert re.search(r"bazs\s+<\[\]string>\s+List of Bazs", k(
+        "explain", f"{foos}.spec.bars", "--recursive=false"))  # fmt: skip
+    assert "bars2" in k.refusal("explain", f"{foos}.spec.bars2")
+
+
+@conforms(
+    "[sig-api-machinery] CustomResourcePublishOpenAPI [Privileged:ClusterAdmin]"
+    " works for CRD without validation schema [Conformance]"
+)
+def test_a_kind_without_a_schema(k: Kubectl) -> None:
+    empties = defined(k, "Empty", ANYTHING)
+    apply_and_remove(
+        k, manifest("Empty", a="b", spec={"b": [{"c": "d"}]}), manifest("Empty", a="c")
+    )
+    assert re.search(r"DESCRIPTION:\s+<empty>", k("explain", empties))
+
+
+@conforms(
+    "[sig-api-machinery] CustomResourcePublishOpenAPI [Privileged:ClusterAdmin]"
+    " works for CRD preserving unknown fields at the schema root [Conformance]"
+)
+def test_a_kind_that_keeps_unknown_fields(k: Kubectl) -> None:
+    schema = {**FOO, "x-kubernetes-preserve-unknown-fields": True}
+    keepers = defined(k, "Keeper", schema)
+    apply_and_remove(k, manifest("Keeper", a="b"), manifest("Keeper", a="c"))
+    assert re.search(r"KIND:\s+Keeper", k("explain", keepers))
+
+
+@conforms(
+    "[sig-api-machinery] CustomResourcePublishOpenAPI [Privileged:ClusterAdmin]"
+    " works for CRD preserving unknown fields in an embedded object [Conformance]"
+)
+def test_a_kind_with_a_part_that_keeps_unknown_fields(k: Kubectl) -> None:
+    part = {
+        "type": "object", "description": "Specification of Waldo",
+        "x-kubernetes-preserve-unknown-fields": True,
+        "properties": {"dummy": {"type": "string", "description": "Dummy property."}},
+    }  # fmt: skip
+    waldos = defined(k, "Waldo", {"type": "object", "properties": {"spec": part}})
+    apply_and_remove(
+        k,
+        manifest("Waldo", spec={"a": None, "b": [{"c": "d"}]}),
+        manifest("Waldo", spec={"a": "x"}),
+    )
+    assert re.search(r"DESCRIPTION:\s+Specification of Waldo", k("explain", f"{waldos}.spec"))

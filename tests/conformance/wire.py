@@ -256,7 +256,7 @@ class Resource:
 
 def _kind_of(obj: Tree, default: Kind) -> Kind:
     """The kind an object says it is of: bodies of subresources are of other kinds."""
-    if "kind" not in obj:
+    if "kind" not in obj or (obj["apiVersion"], obj["kind"]) == (default.api_version, default.kind):
         return default
     found = SCHEME.by_kind(obj["apiVersion"], obj["kind"])
     assert found is not None, obj["kind"]

@@ -11,17 +11,19 @@ none. Only a body that it refuses is walked (`conform.py`), to prune it or to sa
 from __future__ import annotations
 
 import re
-from typing import TYPE_CHECKING, Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar, cast
 
 import msgspec
 
 from kybern.api import bounds, json_text, known_bodies, zeros
 from kybern.api.conform import Mismatch, Pairs, conform
+from kybern.api.custom import objects
 from kybern.api.errors import BadRequest, UnsupportedMediaType
 from kybern.api.normalise import normalise
+from kybern.api.scheme import Kind
 
 if TYPE_CHECKING:
-    from kybern.api.scheme import Kind
+    from kybern.api.custom.kinds import CustomKind
 
 T = TypeVar("T")
 
@@ -30,7 +32,7 @@ YAML = "application/yaml"
 PROTOBUF = "application/vnd.kubernetes.protobuf"
 MEDIA_TYPES = (JSON, YAML, PROTOBUF)
 
-_encode = msgspec.json.Encoder().encode
+_encode = msgspec.json.Encoder(enc_hook=objects.written).encode
 _decode_tree = msgspec.json.Decoder().decode
 _KEY = re.compile(rb'"\s*:')
 
@@ -41,7 +43,7 @@ _decoders: dict[type[Any], msgspec.json.Decoder[Any]] = {}
 def _decoder(type_: type[T]) -> msgspec.json.Decoder[T]:
     found = _decoders.get(type_)
     if found is None:
-        found = _decoders[type_] = msgspec.json.Decoder(type_)
+        found = _decoders[type_] = msgspec.json.Decoder(type_, dec_hook=objects.read)
     return found
 
 
@@ -70,7 +72,7 @@ def decode_tree(data: bytes) -> Any:
 
 def to_tree(obj: Any) -> dict[str, Any]:
     """Return the tree of a Struct, with wire names, as it would be encoded."""
-    tree: dict[str, Any] = msgspec.to_builtins(obj)
+    tree: dict[str, Any] = msgspec.to_builtins(obj, enc_hook=objects.written)
     return tree
 
 
@@ -82,7 +84,7 @@ def from_tree(tree: Any, type_: type[T]) -> T:
         ValueError: a quantity or time is none.
     """
     try:
-        obj = msgspec.convert(tree, type_)
+        obj = msgspec.convert(tree, type_, dec_hook=objects.read)
     except msgspec.ValidationError:
         obj = msgspec.convert(conform(tree, type_)[0], type_)
     normalise(obj)
@@ -115,6 +117,10 @@ def decode_request(
         BadRequest: with the text upstream has for it.
         UnsupportedMediaType: neither JSON, YAML nor protobuf.
     """
+    if type(kind) is not Kind:
+        from kybern.api.custom import reading
+
+        return reading.decode_request(data, cast("CustomKind", kind), content_type, validation)
     look, spec = data, b""
     if content_type in ("", JSON):
         look, spec = known_bodies.unseen(data)
@@ -163,7 +169,7 @@ def _from_json(data: bytes, look: bytes, kind: Kind, *, check: bool) -> tuple[An
     except msgspec.DecodeError as error:
         raise unrecognised(kind, f"couldn't get version/kind; json parse error: {error}") from None
     else:
-        if not check or not _may_repeat(look):
+        if not check or not may_repeat(look):
             return obj, []
     return _walk(_pairs(data, kind), kind)
 
@@ -205,7 +211,7 @@ def _pairs(data: bytes, kind: Kind) -> Any:
         raise unrecognised(kind, f"couldn't get version/kind; json parse error: {error}") from None
 
 
-def _may_repeat(data: bytes) -> bool:
+def may_repeat(data: bytes) -> bool:
     """Whether a key may stand twice in an object: cheap, and never wrongly False.
 
     Reading into dicts drops repeated keys, so the text shrinks by a key when there is one.

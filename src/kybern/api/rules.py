@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from kybern.api import names
-from kybern.api.meta.validation import check_meta, check_meta_update
+from kybern.api.meta.validation import UNKNOWN_FINALIZER, check_meta, check_meta_update
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -54,6 +54,7 @@ def rules(
     name: NameRule = names.dns1123_subdomain,
     change: Callable[[Any, Any, list[Problem]], None] | None = None,
     status: Update | None = None,
+    any_finalizer: bool = False,
 ) -> Rules:
     """Rules in the usual shape: metadata, then the object, then what may not change.
 
@@ -63,14 +64,19 @@ def rules(
         name: what they may be called.
         change: what an update may not do, beyond what metadata forbids.
         status: the check of a new status.
+        any_finalizer: whether one without a domain may be anything, as it is with kinds that
+            upstream judges outside its core.
     """
+
+    def judged(out: list[Problem]) -> list[Problem]:
+        return [each for each in out if each.detail != UNKNOWN_FINALIZER] if any_finalizer else out
 
     def create(obj: Any) -> list[Problem]:
         out: list[Problem] = []
         check_meta(obj.metadata, out, namespaced=namespaced, rule=name)
         if check is not None:
             check(obj, out)
-        return out
+        return judged(out)
 
     def update(new: Any, old: Any) -> list[Problem]:
         out: list[Problem] = []
@@ -79,6 +85,9 @@ def rules(
             check(new, out)
         if change is not None:
             change(new, old, out)
-        return out
+        return judged(out)
 
-    return Rules(create, update, status or update_metadata)
+    def update_status(new: Any, old: Any) -> list[Problem]:
+        return judged((status or update_metadata)(new, old))
+
+    return Rules(create, update, update_status if any_finalizer else status or update_metadata)

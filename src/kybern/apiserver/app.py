@@ -28,6 +28,7 @@ from kybern.apiserver.bootstrap.kubernetes_service import KubernetesService
 from kybern.apiserver.bootstrap.loopback import Loopback
 from kybern.apiserver.bootstrap.server_leases import ServerIdentity
 from kybern.apiserver.context import RequestContext, Services
+from kybern.apiserver.custom.definitions import Definitions
 from kybern.apiserver.documents import Documents, metrics
 from kybern.apiserver.filters.audit import Audit
 from kybern.apiserver.filters.authentication import Authentication
@@ -114,6 +115,7 @@ class ApiServer:
         services.paths = {**self.documents.paths(), **self.health.paths(), "/metrics": metrics}
         services.prefixes = [*self.health.prefixes(), *self.documents.prefixes()]
         self._aggregator = Aggregator(services, Loopback(services), self.documents.forget)
+        self._definitions = Definitions(services, Loopback(services), self.documents.forget)
         filters: list[Any] = [make(services) for make in FILTERS]
         self._rescue: Callable[[RequestContext, Exception], Response] = filters[0].rescue
         self._enter = tuple(f.enter for f in filters if hasattr(f, "enter"))
@@ -159,6 +161,7 @@ class ApiServer:
             group.create_task(self._kubernetes.begin(), name="kubernetes service")
         self.rbac.load(services.store)
         self._aggregator.load()
+        self._definitions.load()
         self._started = True
 
     async def run(self) -> None:
@@ -172,6 +175,7 @@ class ApiServer:
             group.create_task(uses, name="uses of tokens")
             group.create_task(self._kubernetes.keep(), name="kubernetes service")
             group.create_task(self._aggregator.run(), name="aggregator")
+            group.create_task(self._definitions.run(), name="definitions")
             if store.shared:
                 group.create_task(self._identity.keep(), name="identity")
                 group.create_task(self._neighbours.run(), name="numbers of Services")

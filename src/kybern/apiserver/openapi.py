@@ -16,10 +16,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from kybern.api import codec, release
+from kybern.api.custom.kinds import CustomKind
 from kybern.apiserver import openapi_paths, openapi_structs
+from kybern.apiserver.custom import publishing
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from kybern.apiserver.discovery import Served
 
@@ -32,6 +34,8 @@ _PREFIXES = {
     "apiregistration": "io.k8s.kube-aggregator.pkg.apis.apiregistration",
     "snapshot": "io.k8s.storage.snapshot",
 }
+LIKE = "io.k8s.api.core.v1.ConfigMap"
+"""Whose envelope custom kinds have, too."""
 _V2, _V3 = "#/definitions/", "#/components/schemas/"
 _INFO = {"title": "Kubernetes", "version": release.KUBERNETES}
 
@@ -68,10 +72,7 @@ def schema_name(group: str, version: str, kind: str) -> str:
 class OpenApi:
     """The documents over one set of resources; make a new one when the set changes."""
 
-    def __init__(
-        self, resources: Iterable[Served], custom: dict[tuple[str, str, str], Tree] | None = None
-    ) -> None:
-        self._custom = custom or {}
+    def __init__(self, resources: Iterable[Served]) -> None:
         self._by_version: dict[str, list[Served]] = {}
         for resource in resources:
             if resource.kind.plural:
@@ -109,15 +110,19 @@ class OpenApi:
     def _hash(self, resources: list[Served]) -> str:
         digest = hashlib.sha512(_packed_hash())
         for kind, subresources in resources:
-            own = self._custom.get((kind.group, kind.version, kind.kind))
             digest.update(f"{kind.prefix} {kind.kind} {subresources}".encode())
-            digest.update(codec.encode(own))
+            if isinstance(kind, CustomKind):
+                digest.update(codec.encode(kind.schema))
         return digest.hexdigest().upper()
 
     def v2_tree(self) -> Tree:
         """Return the v2 document as a tree, for its protobuf form."""
         resources = [r for served in self._by_version.values() for r in served]
         definitions = self._collect(resources)
+        for resource in resources:
+            if isinstance(resource.kind, CustomKind):
+                name = self._name(resource)
+                definitions[name] = publishing.in_v2(definitions[name])
         paths = self._paths(resources, _parameter_v2, _operation_v2)
         return {"swagger": "2.0", "info": _INFO, "paths": paths, "definitions": definitions}
 
@@ -142,7 +147,7 @@ class OpenApi:
 
     def _name(self, resource: Served) -> str:
         kind = resource.kind
-        if (kind.group, kind.version, kind.kind) in self._custom:
+        if isinstance(kind, CustomKind):
             reverse = ".".join(reversed(kind.group.split(".")))
             return f"{reverse}.{kind.version}.{kind.kind}"
         return schema_name(kind.group, kind.version, kind.kind)
@@ -152,9 +157,11 @@ class OpenApi:
         schemas = _schemas()
         for resource in resources:
             kind = resource.kind
-            own = self._custom.get((kind.group, kind.version, kind.kind))
-            if own is not None:
-                schemas[self._name(resource)] = own
+            if isinstance(kind, CustomKind):
+                name = self._name(resource)
+                like = schemas[LIKE]["properties"], schemas[f"{LIKE}List"]["properties"]
+                schemas[name] = publishing.published(kind, like[0])
+                schemas[f"{name}List"] = publishing.list_of(kind, name, like[1])
         wanted = [self._name(r) for r in resources]
         wanted += [f"{name}List" for name in wanted]
         wanted += [schema_name("meta", "v1", k) for k in ("DeleteOptions", "Status", "WatchEvent")]
@@ -202,29 +209,29 @@ def _parameter_v3(name: str, place: str, type_: str) -> Tree:
 
 
 @functools.cache
-def _media(verb: str) -> tuple[str, ...]:
-    return openapi_paths.patch_media_types() if verb == "patch" else ("*/*",)
+def _media(verb: str, patches: Sequence[str]) -> Sequence[str]:
+    return patches if verb == "patch" else ("*/*",)
 
 
-def _operation_v2(tree: Tree, verb: str, schema: str) -> Tree:
+def _operation_v2(tree: Tree, verb: str, schema: str, patches: Sequence[str]) -> Tree:
     tree["produces"] = list(codec.MEDIA_TYPES)
     tree["schemes"] = ["https"]
     tree["responses"]["200"] = {"description": "OK", "schema": {"$ref": _V2 + schema}}
     if verb in ("create", "update", "patch"):
-        tree["consumes"] = list(_media(verb))
+        tree["consumes"] = list(_media(verb, patches))
         body = {"name": "body", "in": "body", "required": True, "schema": {"$ref": _V2 + schema}}
         tree["parameters"] = [body, *tree.get("parameters", ())]
     return tree
 
 
-def _operation_v3(tree: Tree, verb: str, schema: str) -> Tree:
+def _operation_v3(tree: Tree, verb: str, schema: str, patches: Sequence[str]) -> Tree:
     content = {"schema": {"$ref": _V3 + schema}}
     tree["responses"]["200"] = {
         "description": "OK", "content": dict.fromkeys(codec.MEDIA_TYPES, content),
     }  # fmt: skip
     if verb in ("create", "update", "patch"):
         tree["requestBody"] = {
-            "content": dict.fromkeys(_media(verb), content),
+            "content": dict.fromkeys(_media(verb, patches), content),
             "required": True,
         }
     return tree

@@ -10,6 +10,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kybern.api.custom.kinds import CustomKind
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -85,12 +87,14 @@ def _item(
 ) -> Tree:
     kind = resource.kind
     gvk = {"group": kind.group, "version": kind.version, "kind": kind.kind}
+    # Nobody knows how lists of a custom kind are merged.
+    patches = _PATCHES[:-1] if isinstance(kind, CustomKind) else _PATCHES
     item: Tree = {}
     for verb in verbs:
         if verb in kind.verbs:
             body = _operation(verb, gvk, kind.plural, parameter)
             many = schema + "List" if verb == "list" else schema
-            item[_ACTIONS[verb][0]] = operation(body, verb, many)
+            item[_ACTIONS[verb][0]] = operation(body, verb, many, patches)
     return item | _place(kind.namespaced, verbs == _OBJECT, parameter)
 
 
@@ -113,8 +117,3 @@ def _operation(verb: str, gvk: Tree, what: str, parameter: Callable[..., Tree]) 
     if query:
         tree["parameters"] = query
     return tree
-
-
-def patch_media_types() -> tuple[str, ...]:
-    """Return the media types of patches."""
-    return _PATCHES

@@ -45,6 +45,7 @@ STATUS: Final = Path("status")
 
 NEGATIVE: Final = "must be greater than or equal to 0"
 ANNOTATIONS_LIMIT: Final = 256 * 1024
+UNKNOWN_FINALIZER: Final = "name is neither a standard finalizer name nor is it fully qualified"
 FINALIZERS: Final = frozenset(("kubernetes", "orphan", "foregroundDeletion"))
 MANAGER_LIMIT: Final = 128
 SELECTOR_OPERATORS: Final = ("In", "NotIn", "Exists", "DoesNotExist")
@@ -186,8 +187,7 @@ def _check_finalizers(finalizers: list[str], path: Path, out: Problems) -> None:
 def check_finalizer_is_known(finalizer: str, path: Path, out: Problems) -> None:
     """A finalizer without a domain must be one of Kubernetes' own."""
     if "/" not in finalizer and finalizer not in FINALIZERS:
-        told = "name is neither a standard finalizer name nor is it fully qualified"
-        out.append(invalid(path, finalizer, told))
+        out.append(invalid(path, finalizer, UNKNOWN_FINALIZER))
 
 
 def _check_no_new_finalizers(new: ObjectMeta, old: ObjectMeta, out: Problems) -> None:

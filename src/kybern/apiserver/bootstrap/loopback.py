@@ -11,6 +11,7 @@ import contextlib
 from typing import TYPE_CHECKING, Any
 
 from kybern.api import errors
+from kybern.api.meta.v1 import DeleteOptions, ObjectMeta
 from kybern.api.scheme import SCHEME
 from kybern.apiserver.context import AUTHENTICATED, MASTERS, RequestContext, User
 from kybern.apiserver.registry import generic
@@ -76,6 +77,14 @@ class Loopback:
         if subresource:
             strategy = resource.subresources[subresource].changed_by()
         await generic.update(ctx, resource, strategy, Replace(obj))
+
+    async def delete(self, struct: type[Any], name: str, namespace: str = "") -> None:
+        """Delete an object; one that is gone is as good."""
+        obj = struct(metadata=ObjectMeta(name=name, namespace=namespace or None))
+        resource = self._resource(struct)
+        ctx = self._context(resource, obj, "delete")
+        with contextlib.suppress(errors.NotFound):
+            await generic.delete(ctx, resource, name, DeleteOptions())
 
     async def complete(self, obj: Any, *, subresource: str = "") -> None:
         """Update what every server writes at its start; one that was faster wrote the same."""

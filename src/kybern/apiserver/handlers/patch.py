@@ -15,6 +15,8 @@ from typing import TYPE_CHECKING, Any
 import msgspec
 
 from kybern.api import codec, errors, zeros
+from kybern.api.custom import reading
+from kybern.api.custom.kinds import CustomKind
 from kybern.api.field_path import Path, invalid
 from kybern.api.normalise import normalise
 from kybern.api.patch import managed_fields
@@ -38,6 +40,7 @@ if TYPE_CHECKING:
 
 RETRIES = 5
 APPLY = "application/apply-patch+yaml"
+STRATEGIC = "application/strategic-merge-patch+json"
 
 
 class NoKind:
@@ -79,8 +82,9 @@ async def patch(ctx: RequestContext) -> Response:
     resource: Resource = ctx.resource
     media = content_type(ctx)
     make = CHANGES.get(media)
-    if make is None:
-        raise errors.UnsupportedMediaType.of(tuple(CHANGES))
+    if make is None or (media == STRATEGIC and isinstance(resource.kind, CustomKind)):
+        known = [m for m in CHANGES if m != STRATEGIC or not isinstance(resource.kind, CustomKind)]
+        raise errors.UnsupportedMediaType.of(tuple(known))
     read_write_options(ctx, "PatchOptions")
     apply = media == APPLY
     if apply and (problems := managed_fields.name_problems(ctx.field_manager, apply=True)):
@@ -106,6 +110,9 @@ def _object(ctx: RequestContext, tree: Any, kind: Kind, body: PatchBody) -> Any:
     """
     odd = body.odd
     _check_kind(tree, kind, body)
+    if isinstance(kind, CustomKind):
+        obj, unknown = _custom(tree, kind, body)
+        return _told(ctx, tree, body, obj, odd + unknown)
     try:
         obj = msgspec.convert(tree, kind.struct)
         normalise(obj)
@@ -113,12 +120,29 @@ def _object(ctx: RequestContext, tree: Any, kind: Kind, body: PatchBody) -> Any:
         obj, unknown = _look_closer(tree, kind, body)
         odd = odd + unknown
     zeros.drop(obj)
+    return _told(ctx, tree, body, obj, odd)
+
+
+def _told(ctx: RequestContext, tree: Any, body: PatchBody, obj: Any, odd: list[str]) -> Any:
+    """Return the object; say what is odd about it.
+
+    Raises:
+        Invalid: the client wants nothing odd.
+    """
     if odd and ctx.field_validation == "Strict":
         raise _no_object(tree, body, "strict decoding error: " + ", ".join(odd))
     if odd and ctx.field_validation == "Warn":
         for text in odd:
             ctx.warn(text)
     return obj
+
+
+def _custom(tree: Any, kind: CustomKind, body: PatchBody) -> tuple[Any, list[str]]:
+    """Return the object of a kind that a user defined, and its unknown fields."""
+    try:
+        return reading.from_tree(tree, kind)
+    except errors.BadRequest as error:
+        raise _no_object(tree, body, body.told(error.message)) from None
 
 
 def _check_kind(tree: Any, kind: Kind, body: PatchBody) -> None:

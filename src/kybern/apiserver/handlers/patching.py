@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Protocol
 
 from kybern.api import codec, errors
+from kybern.api.custom.kinds import CustomKind
 from kybern.api.patch import go_format, json_patch, merge_patch, strategic
 from kybern.api.patch.apply import apply
 from kybern.apiserver.query import is_true
@@ -144,10 +145,13 @@ class ApplyPatch:
                 kind, ctx.name, "uid mismatch: the provided object specified uid "
                 f"{self._declared['metadata']['uid']}, and no existing object was found",
             )  # fmt: skip
+        custom = isinstance(kind, CustomKind)
         tree = apply(
-            None if old is None else codec.to_tree(old), self._declared, kind.struct,
+            None if old is None else codec.to_tree(old), self._declared,
+            kind.node if isinstance(kind, CustomKind) and kind.node else kind.struct,
             ctx.field_manager, managed.now(ctx), force=self._force, subresource=ctx.subresource,
             reset=managed.reset_of(ctx, kind),
+            expect=(kind.api_version, kind.kind) if custom else None,
         )  # fmt: skip
         self._judge_duplicates(ctx)
         return tree

@@ -65,11 +65,14 @@ class Registry:
         self._kinds[path], self._by_path[path] = kind, resource
 
     def remove(self, resource: Resource) -> None:
-        """Serve a resource no more."""
+        """Serve a resource no more; a built-in one that it stood in for is back."""
         kind = resource.kind
         path = (kind.group, kind.version, kind.plural)
-        self._kinds.pop(path, None)
-        self._by_path.pop(path, None)
+        if self._by_path.get(path) is not resource:
+            return
+        del self._by_path[path], self._kinds[path]
+        if (before := SCHEME.by_resource(*path)) is not None:
+            self._kinds[path] = before
 
     def register(self, store: Store) -> None:
         """Tell the store what to know about stored objects."""

@@ -9,6 +9,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from kybern.api import codec
+from kybern.api.meta.v1 import ManagedFieldsEntry
 from kybern.api.patch import managed_fields
 from kybern.lib.clock import rfc3339
 
@@ -22,17 +24,35 @@ if TYPE_CHECKING:
 def created(ctx: RequestContext, resource: Resource, obj: Any) -> None:
     """Note who set the fields of a new object."""
     reset = reset_of(ctx, resource.kind)
+    if resource.node is not None:
+        tree = codec.to_tree(obj)
+        _keep(obj, managed_fields.on_create(
+            tree, manager(ctx), now(ctx), schema=resource.node, reset=reset,
+        ))  # fmt: skip
+        return
     entries = managed_fields.on_create(obj, manager(ctx), now(ctx), reset=reset)
     managed_fields.store(obj, entries)
 
 
 def updated(ctx: RequestContext, resource: Resource, obj: Any, old: Any) -> None:
     """Note who changed which fields."""
+    if resource.node is not None:
+        _keep(obj, managed_fields.on_update(
+            codec.to_tree(old), codec.to_tree(obj), manager(ctx), now(ctx), schema=resource.node,
+            subresource=ctx.subresource, reset=reset_of(ctx, resource.kind),
+        ))  # fmt: skip
+        return
     entries = managed_fields.on_update(
         old, obj, manager(ctx), now(ctx), subresource=ctx.subresource,
         reset=reset_of(ctx, resource.kind),
     )  # fmt: skip
     managed_fields.store(obj, entries)
+
+
+def _keep(obj: Any, entries: list[Any] | None) -> None:
+    """Put entries that were found on trees into a typed object."""
+    found = entries and [codec.from_tree(entry, ManagedFieldsEntry) for entry in entries]
+    obj.metadata.managedFields = found or None
 
 
 def reset_of(ctx: RequestContext, kind: Kind) -> FieldSet:

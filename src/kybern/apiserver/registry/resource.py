@@ -17,9 +17,11 @@ from kybern.lib.clock import SYSTEM
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable, Sequence
 
+    from kybern.api.patch.schema import Node
     from kybern.api.scheme import Kind
     from kybern.apiserver.context import RequestContext
     from kybern.apiserver.registry.strategy import Strategy
+    from kybern.apiserver.registry.table import Columns
     from kybern.store.interface import Entry, Event
 
     Make = Callable[["RequestContext", Any], Awaitable[Any]]
@@ -98,8 +100,10 @@ class Resource:
         self.namespaced = kind.namespaced
         self.struct = kind.struct
         self.fields = selectable.fields_of(kind)
-        self.columns = columns.of(kind, SYSTEM)
+        self.columns: Columns | None = columns.of(kind, SYSTEM)
         self.deprecated = facts.DEPRECATED.get((kind.api_version, kind.kind), "")
+        self.node: Node | None = None
+        """How fields of objects are owned, where their type does not say."""
         self.answer: Make | None = None
         """What answers a POST of a kind that is a question and is not stored."""
         self.item_head = f'{{"kind":"{kind.kind}","apiVersion":"{kind.api_version}",'.encode()

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kybern.api.scheme import SCHEME, Kind
+from kybern.apiserver.registry.apiextensions.definitions import DefinitionStrategy
 from kybern.apiserver.registry.apiregistration import services as api_services
 from kybern.apiserver.registry.apps.daemon_sets import DaemonSetStrategy
 from kybern.apiserver.registry.apps.deployments import DeploymentStrategy
@@ -67,6 +68,7 @@ STRATEGIES: dict[tuple[str, str], Callable[[Kind, Rules], Strategy]] = {
     ("", "Pod"): PodStrategy,
     ("", "ReplicationController"): ReplicationControllerStrategy,
     ("", "Service"): ServiceStrategy,
+    ("apiextensions.k8s.io", "CustomResourceDefinition"): DefinitionStrategy,
     ("apiregistration.k8s.io", "APIService"): api_services.ServiceStrategy,
     ("apps", "DaemonSet"): DaemonSetStrategy,
     ("apps", "Deployment"): DeploymentStrategy,
