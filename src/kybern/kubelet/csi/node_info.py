@@ -15,7 +15,13 @@ from kybern.api import codec
 from kybern.api.core.v1 import Node
 from kybern.api.errors import AlreadyExists, Conflict, NotFound
 from kybern.api.meta.v1 import ObjectMeta, OwnerReference
-from kybern.api.storage.v1 import CSINode, CSINodeDriver, CSINodeSpec, VolumeNodeResources
+from kybern.api.storage.v1 import (
+    CSIDriver,
+    CSINode,
+    CSINodeDriver,
+    CSINodeSpec,
+    VolumeNodeResources,
+)
 from kybern.kubelet.volumes.content import VolumeProblem
 from kybern.lib.backoff import Backoff
 
@@ -51,6 +57,18 @@ class NodeInfo:
         """Make the node's CSINode unless there is one."""
         async with self._lock:
             await self._csi_node()
+
+    async def period(self, driver: str) -> int:
+        """Return after how many seconds a driver wants to be asked for its limit; 0 for never.
+
+        Raises:
+            ApiError, Unreachable: the cluster does not say.
+        """
+        try:
+            found = await self._client.get(CSIDriver, driver)
+        except NotFound:
+            return 0
+        return found.spec.nodeAllocatableUpdatePeriodSeconds or 0
 
     async def install(self, driver: str, info: NodeGetInfoResponse) -> None:
         """Tell what a driver said of this node.

@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 log = logs.get("kubelet.csi")
 KIND = "CSIPlugin"
 AGAIN = Backoff(initial=0.5, factor=2.0, cap=122.0)
+UNASKED = 300.0  # seconds until it is looked again whether a driver wants to be asked
 
 
 class Refused(Exception):
@@ -107,7 +108,7 @@ class Plugins:
         return found
 
     async def _talk(self, socket: _Socket) -> None:
-        """Register what is behind a socket, at last."""
+        """Register what is behind a socket, at last; then ask it now and then for its limit."""
         transport = self._drivers.connect(socket.path)
         asked = self._asked[socket]
         try:
@@ -119,6 +120,19 @@ class Plugins:
         finally:
             asked.set()
             await transport.close()
+        await self._keep_up(self._registered[socket])
+
+    async def _keep_up(self, driver: Driver) -> None:
+        """Tell the cluster how many volumes a driver says the node can have, if that changes."""
+        while True:
+            try:
+                period = await self._info.period(driver.name)
+                await self._clock.sleep(period or UNASKED)
+                if period:
+                    await self._info.install(driver.name, await driver.csi.node_get_info())
+            except (CsiError, VolumeProblem, ApiError, Unreachable) as error:
+                log.warning("limit not known", driver=driver.name, why=str(error))
+                await self._clock.sleep(UNASKED)
 
     async def _try(self, socket: _Socket, transport: Transport) -> bool:
         refusal = ""

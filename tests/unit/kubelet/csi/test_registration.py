@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import socket
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -14,8 +15,9 @@ from tests.csi.registrar import registered
 from tests.unit.kubelet.csi.played import PlayedDriver
 from tests.unit.kubelet.node_under_test import NodeUnderTest, play
 
+from kybern.api import codec
 from kybern.api.core.v1 import Node
-from kybern.api.storage.v1 import CSINode, VolumeNodeResources
+from kybern.api.storage.v1 import CSIDriver, CSINode, VolumeNodeResources
 from kybern.csi import messages as m
 from kybern.csi.client import CsiError, SocketTransport, at_socket
 from kybern.kubelet.csi.drivers import Drivers
@@ -24,6 +26,7 @@ from kybern.kubelet.csi.plugins import Plugins, Refused, check
 from kybern.kubelet.csi.registration import PluginInfo
 from kybern.kubelet.volumes.content import VolumeProblem
 from kybern.lib.clock import SYSTEM
+from kybern.lib.protobuf import Codec
 from kybern.lib.tasks import Tasks
 
 if TYPE_CHECKING:
@@ -45,6 +48,9 @@ class Told:
 
     async def uninstall(self, driver: str) -> None:
         del self.installed[driver]
+
+    async def period(self, driver: str) -> int:
+        return 0
 
 
 class Info(PlayedDriver):
@@ -143,6 +149,40 @@ def test_what_the_cluster_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         assert (await it.client.get(CSINode, "one")).spec.drivers == []
         node = await it.client.get(Node, "one")
         assert NODE_IDS not in (node.metadata.annotations or {})
+
+    play(monkeypatch, tmp_path, story)
+
+
+def test_limits_that_change(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    async def story(it: NodeUnderTest) -> None:
+        class Growing(PlayedDriver):
+            limit = 0
+
+            async def call(self, method: str, request: bytes, seconds: float) -> bytes:
+                if method.endswith("NodeGetInfo"):
+                    self.limit += 1
+                    return Codec(m.NodeGetInfoResponse).encode(
+                        m.NodeGetInfoResponse("n", self.limit)
+                    )
+                if method.endswith("GetInfo"):
+                    plugin = PluginInfo("CSIPlugin", "d.example.com", "/csi.sock", ["1.0.0"])
+                    return Codec(PluginInfo).encode(plugin)
+                return b""
+
+        spec = {"nodeAllocatableUpdatePeriodSeconds": 60}
+        tree: dict[str, Any] = {"metadata": {"name": "d.example.com"}, "spec": spec}
+        await it.client.create(codec.from_tree(tree, CSIDriver))
+        played = Growing()
+        info = NodeInfo(it.client, it.clock, "one")
+        with tempfile.TemporaryDirectory() as directory, socket.socket(socket.AF_UNIX) as there:
+            there.bind(f"{directory}/d.sock")
+            plugins = Plugins(Path(directory), played.drivers, info, it.clock, it.tasks)
+            running = it.tasks.spawn(plugins.run(), name="plugins")
+            await it.settle(125)
+            running.cancel()
+        [driver] = (await it.client.get(CSINode, "one")).spec.drivers
+        assert driver.allocatable is not None
+        assert driver.allocatable.count == 3
 
     play(monkeypatch, tmp_path, story)
 
