@@ -85,6 +85,7 @@ class Calls(grpc.GenericRpcHandler):  # type: ignore[misc]
         state = State(options.data)
         self._options = options
         self._faults = Faults(options.faults)
+        self._busy: set[str] = set()
         self._services: dict[str, object] = {"Identity": Identity(options)}
         if options.controller:
             self._services["Controller"] = Controller(options, state)
@@ -107,8 +108,12 @@ class Calls(grpc.GenericRpcHandler):  # type: ignore[misc]
         async def behave(data: bytes, context: grpc.aio.ServicerContext) -> bytes:
             request = Codec(kind).decode(data)
             fault = self._faults.of(name)
-            code = ""
+            code, what = "", _what(name, request)
             try:
+                if what in self._busy:
+                    what, text = "nothing", f"an operation with {what} is under way"
+                    raise Fail("ABORTED", text)
+                self._busy.add(what)
                 await asyncio.sleep(float(str(fault.get("delay", 0))))
                 failure = Fail(str(fault["code"]), str(fault.get("message", "as told"))) if (
                     "code" in fault
@@ -127,6 +132,7 @@ class Calls(grpc.GenericRpcHandler):  # type: ignore[misc]
                 code = "INTERNAL"
                 await context.abort(grpc.StatusCode.INTERNAL, repr(error))
             finally:
+                self._busy.discard(what)
                 self._write_down(name, request, code)
             return b""
 
@@ -136,6 +142,16 @@ class Calls(grpc.GenericRpcHandler):  # type: ignore[misc]
         entry = {"method": name, "request": msgspec.to_builtins(request), "code": code}
         with self._options.calls.open("a", encoding="utf-8") as lines:
             lines.write(json.dumps(entry) + "\n")
+
+
+def _what(method: str, request: msgspec.Struct) -> str:
+    """Return what a call of the controller service works on; as is usual, one call at a time."""
+    if method in ("CreateVolume", "CreateSnapshot"):
+        return f"{method[6:]} {getattr(request, 'name', '')}"
+    if method in ("DeleteVolume", "DeleteSnapshot"):
+        handle = getattr(request, "volume_id", "") or getattr(request, "snapshot_id", "")
+        return f"{method[6:]} {handle.partition('-')[2]}"
+    return f"a call {id(request)}"
 
 
 async def serve(options: Options) -> None:
