@@ -145,8 +145,13 @@ class Kubelet:
             recorder.event(node_events.about(config.node_name), NORMAL, reason, said)
 
         tell("Starting", "Starting kubelet.")
+        async def register_again() -> Node:
+            node = await self._register(machine, base)
+            tasks.spawn(csi.begin_again(), name="drivers of the new Node")
+            return node
+
         node_reporter = self._node_reporter = NodeReporter(
-            config, self._client, runtime, clock, base, lambda: self._register(machine, base), tell,
+            config, self._client, runtime, clock, base, register_again, tell,
             csi.attachments,
         )  # fmt: skip
         node_reporter.registered(await self._register(machine, await node_reporter.current()))

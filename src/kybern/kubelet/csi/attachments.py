@@ -55,7 +55,7 @@ class Attachments:
         self._tell()
 
     def saw(self, node: Node) -> None:
-        """Take the Node as the API server has it."""
+        """Take the Node as the informer has it: it never goes back to an earlier state."""
         attached = frozenset(each.name for each in node.status.volumesAttached or ())
         if attached != self._attached:
             self._attached = attached

@@ -8,6 +8,7 @@ By:   plugins.py; agent.py makes the CSINode at the start.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import json
 from typing import TYPE_CHECKING, Any, Final
 
@@ -142,13 +143,16 @@ class NodeInfo:
                 return
 
     async def _csi_node(self) -> CSINode:
-        try:
-            return await self._client.get(CSINode, self._node)
-        except NotFound:
-            node = await self._client.get(Node, self._node)
+        node = await self._client.get(Node, self._node)
         owner = OwnerReference(
             apiVersion="v1", kind="Node", name=self._node, uid=node.metadata.uid or ""
         )
+        with contextlib.suppress(NotFound):
+            found = await self._client.get(CSINode, self._node)
+            if owner.uid in {each.uid for each in found.metadata.ownerReferences or ()}:
+                return found
+            # It is of an earlier Node of this name, and goes the way of that one.
+            await self._client.delete(CSINode, self._node, uid=found.metadata.uid)
         meta = ObjectMeta(
             name=self._node, ownerReferences=[owner], annotations={MIGRATED: MIGRATED_PLUGINS}
         )

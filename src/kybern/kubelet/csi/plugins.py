@@ -85,6 +85,14 @@ class Plugins:
                 task.cancel()
             self._talks.clear()
 
+    async def tell_again(self) -> None:
+        """Tell the cluster of all drivers: its Node is another one now."""
+        for driver in list(self._registered.values()):
+            try:
+                await self._info.install(driver.name, await driver.csi.node_get_info())
+            except (CsiError, VolumeProblem, ApiError, Unreachable) as error:
+                log.warning("the cluster was not told", driver=driver.name, why=str(error))
+
     async def _scan(self) -> None:
         found = set(self._sockets())
         for gone in [known for known in self._talks if known not in found]:

@@ -78,6 +78,15 @@ class CsiSide:
 
     async def run(self) -> None:
         """Tell the cluster of this node, and look after drivers for ever."""
+        await self._ensure()
+        await self.plugins.run()
+
+    async def begin_again(self) -> None:
+        """Tell the cluster once more: the Node was deleted, and has been made anew."""
+        await self._ensure()
+        await self.plugins.tell_again()
+
+    async def _ensure(self) -> None:
         attempt = 0
         while True:
             try:
@@ -87,5 +96,4 @@ class CsiSide:
                 await self._clock.sleep(AGAIN.delay(attempt))
                 attempt += 1
             else:
-                break
-        await self.plugins.run()
+                return

@@ -93,7 +93,6 @@ class NodeReporter:
         self._sent = node.status
         self._version = int(node.metadata.resourceVersion or 0)
         self._attachments.reported(node.status.volumesInUse or ())
-        self._attachments.saw(node)
 
     def saw(self, node: Node) -> None:
         """Contradict soon when somebody judged the node otherwise: it was not heard for a while."""

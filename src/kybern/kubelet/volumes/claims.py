@@ -41,9 +41,33 @@ async def bound(
         claim = await client.get(PersistentVolumeClaim, name, namespace)
         if claim.status.phase != "Bound" or not claim.spec.volumeName:
             raise VolumeProblem(f'PVC "{namespace}/{name}" is not bound')
-        return claim, await client.get(PersistentVolume, claim.spec.volumeName)
+        bound = await client.get(PersistentVolume, claim.spec.volumeName)
     except ApiError as error:
         raise VolumeProblem(f"error processing PVC {namespace}/{name}: {error}") from None
+    _check(pod, volume, claim, bound)
+    return claim, bound
+
+
+def _check(pod: Pod, volume: Volume, claim: PersistentVolumeClaim, bound: PersistentVolume) -> None:
+    """Refuse what does not belong together, whatever a claim says of itself."""
+    meta, name = claim.metadata, bound.metadata.name
+    owners = {owner.uid for owner in meta.ownerReferences or () if owner.controller}
+    if volume.ephemeral is not None and pod.metadata.uid not in owners:
+        raise VolumeProblem(
+            f"PVC {meta.namespace}/{meta.name} was not created for pod "
+            f"{pod.metadata.namespace}/{pod.metadata.name} (pod is not owner)"
+        )
+    reference = bound.spec.claimRef
+    if reference is None:
+        raise VolumeProblem(
+            f"found PV object {name} but it has a nil pv.Spec.ClaimRef indicating it is not yet "
+            "bound to the claim"
+        )
+    if reference.uid != meta.uid:
+        raise VolumeProblem(
+            f"found PV object {name} but its pv.Spec.ClaimRef.UID {reference.uid} does not point "
+            f"to claim.UID {meta.uid}"
+        )
 
 
 async def place(bound: PersistentVolume, directory: Path) -> str:

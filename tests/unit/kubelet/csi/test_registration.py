@@ -150,6 +150,12 @@ def test_what_the_cluster_is_told(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
         node = await it.client.get(Node, "one")
         assert NODE_IDS not in (node.metadata.annotations or {})
 
+        await it.client.delete(Node, "one")
+        await it.settle(310)
+        node = await it.client.get(Node, "one")  # the kubelet has made another one
+        [owner] = (await it.client.get(CSINode, "one")).metadata.ownerReferences or ()
+        assert owner.uid == node.metadata.uid
+
     play(monkeypatch, tmp_path, story)
 
 

@@ -50,13 +50,13 @@ async def there_is_a_claim(it: NodeUnderTest, **csi: Any) -> None:
     sizes = {"storage": "1Gi"}
     source = {"driver": NAME, "volumeHandle": "h", "volumeAttributes": {"a": "b"}, **csi}
     modes = {"accessModes": ["ReadWriteOnce"]}
-    claim_ref = {"namespace": "default", "name": "c"}
-    volume = {**modes, "capacity": sizes, "csi": source, "claimRef": claim_ref}
-    tree: dict[str, Any] = {"metadata": {"name": "v"}, "spec": volume}
-    await it.client.create(codec.from_tree(tree, PersistentVolume))
     spec = {**modes, "resources": {"requests": sizes}, "volumeName": "v", "storageClassName": ""}
-    tree = {"metadata": {"name": "c", "namespace": "default"}, "spec": spec}
-    await it.client.create(codec.from_tree(tree, PersistentVolumeClaim))
+    tree: dict[str, Any] = {"metadata": {"name": "c", "namespace": "default"}, "spec": spec}
+    claim = await it.client.create(codec.from_tree(tree, PersistentVolumeClaim))
+    bound = {"namespace": "default", "name": "c", "uid": claim.metadata.uid}
+    volume = {**modes, "capacity": sizes, "csi": source, "claimRef": bound}
+    tree = {"metadata": {"name": "v"}, "spec": volume}
+    await it.client.create(codec.from_tree(tree, PersistentVolume))
     status = {"phase": "Bound", "capacity": sizes}
     await change_claim(it, status)
 
@@ -388,6 +388,26 @@ def test_drivers_that_do_less(story: Any, driver: PlayedDriver) -> None:
         await delete(it)
         await it.settle(10)
         assert driver.names() == ["Publish", "Unpublish"]
+
+    story(tell)
+
+
+def test_claims_that_lie(story: Any, driver: PlayedDriver) -> None:
+    async def tell(it: NodeUnderTest) -> None:
+        await driver.register()
+        await there_is_a_driver(it, attachRequired=False)
+        await there_is_a_claim(it)
+        claim = await it.client.get(PersistentVolumeClaim, "c", "default")
+        lie = {"spec": {"claimRef": {"uid": "another"}}}
+        await it.client.patch(PersistentVolume, "v", "", lie)
+        await it.create(volumes=CLAIMED, containers=USING)
+        await it.settle(2)
+        said = (
+            "found PV object v but its pv.Spec.ClaimRef.UID another does not point to "
+            f"claim.UID {claim.metadata.uid}"
+        )
+        assert any(said in message for _, _, message in await it.events())
+        assert driver.names() == []
 
     story(tell)
 
