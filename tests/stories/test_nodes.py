@@ -1,5 +1,6 @@
 """Several nodes: pods, Services and names across them; nodes that come, die and go."""
 
+import contextlib
 import json
 import os
 import re
@@ -147,15 +148,80 @@ def test_logs_and_commands_reach_the_right_node(fleet):
     assert [each["metadata"]["name"] for each in found] == ["p2"]
 
 
+def cable(cluster, index, state):
+    """Pull a further node's cable, or put it in again."""
+    settings = json.loads((cluster.directory / "cluster.json").read_text())
+    name = f"kybern{settings['slot']}-n{index}"
+    subprocess.run(["ip", "link", "set", name, state], check=True)
+
+
+def who(cluster):
+    """Ask the Service once, from this machine; return who answered."""
+    address = cluster.get("service", "who")["spec"]["clusterIP"]
+    words = ["curl", "-s", "-m", "1", f"http://{address}/cgi-bin/who"]
+    return subprocess.run(words, capture_output=True, text=True, check=False).stdout.split()[:1]
+
+
+def test_a_cable_is_pulled_and_put_in_again(fleet):
+    url = f"http://{address(fleet, 'p2')}:8080/cgi-bin/who"
+    cable(fleet, 2, "down")
+    try:
+        silent = subprocess.run(["curl", "-s", "-m", "1", url], capture_output=True, check=False)
+        assert silent.returncode == 28
+    finally:
+        cable(fleet, 2, "up")
+    eventually(lambda: ask(fleet, "p1", url) == ["p2", address(fleet, "p1")], 30)
+    # the node's own end: its routes are gone with the link, and `up` lays those outside the cluster
+    inner = ["ip", "-n", inside(fleet, 2), "link", "set", "eth0"]
+    subprocess.run([*inner, "down"], check=True)
+    subprocess.run([*inner, "up"], check=True)
+    fleet.kybern("up")
+    back = f"http://{address(fleet, 'p1')}:8080/cgi-bin/who"
+    eventually(lambda: ask(fleet, "p1", url) == ["p2", address(fleet, "p1")], 30)
+    eventually(lambda: ask(fleet, "p2", back) == ["p1", address(fleet, "p2")], 30)
+    assert ready(fleet, fleet.names[1]) == "True"
+
+
+@contextlib.contextmanager
+def partition(cluster, index):
+    """Let nothing through between a further node and the control plane."""
+    enter = ["ip", "netns", "exec", inside(cluster, index), "nft"]
+    cut = f"""table inet cut {{
+        chain out {{ type filter hook output priority 0; tcp dport {cluster.port} drop; }}
+        chain in {{ type filter hook input priority 0; tcp sport {cluster.port} drop; }}
+    }}"""
+    subprocess.run([*enter, "-f", "-"], input=cut, text=True, check=True)
+    try:
+        yield
+    finally:
+        subprocess.run([*enter, "delete", "table", "inet", "cut"], check=True)
+
+
+def test_a_node_without_its_control_plane_goes_on_and_catches_up(fleet):
+    name, url = "late", "http://late.default.svc.cluster.local/cgi-bin/who"
+    expose = ("expose", "pod", "p1", f"--name={name}", "--port=80", "--target-port=8080")
+    with partition(fleet, 2):
+        fleet.kubectl(*expose)
+        assert ask(fleet, "p2", "http://who.default.svc.cluster.local/cgi-bin/who")
+        eventually(lambda: ask(fleet, "p1", url)[:1] == ["p1"], 20)
+        assert ask(fleet, "p2", url) == []
+    eventually(lambda: ask(fleet, "p2", url)[:1] == ["p1"], 60)
+    fleet.kubectl("delete", "service", name)
+
+
 def test_a_node_that_dies_is_noticed_and_comes_back(fleet):
     before = fleet.get("pod", "p2")["status"]["containerStatuses"][0]["containerID"]
     state = json.loads((fleet.directory / "nodes/2/run/state.json").read_text())
     for pid in (state["pid"], *(child["pid"] for child in state["children"])):
         os.kill(pid, signal.SIGKILL)
-    eventually(lambda: ready(fleet, fleet.names[1]) == "Unknown", 60)
+    cable(fleet, 2, "down")
+    # who asks the Service is soon sent to the others only
+    eventually(lambda: all(who(fleet) == ["p1"] for _ in range(20)), 60, 0.5)
+    assert ready(fleet, fleet.names[1]) == "Unknown"
+    cable(fleet, 2, "up")
     # what ran goes on running, and can be reached
     url = f"http://{address(fleet, 'p2')}:8080/cgi-bin/who"
-    assert ask(fleet, "p1", url) == ["p2", address(fleet, "p1")]
+    eventually(lambda: ask(fleet, "p1", url) == ["p2", address(fleet, "p1")], 20)
     assert "1 node started" in fleet.kybern("up").stderr
     assert ready(fleet, fleet.names[1]) == "True"
     eventually(lambda: fleet.kubectl("logs", "p2") == "started\n", 30)
