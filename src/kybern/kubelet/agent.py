@@ -145,6 +145,7 @@ class Kubelet:
             recorder.event(node_events.about(config.node_name), NORMAL, reason, said)
 
         tell("Starting", "Starting kubelet.")
+
         async def register_again() -> Node:
             node = await self._register(machine, base)
             tasks.spawn(csi.begin_again(), name="drivers of the new Node")
