@@ -9,6 +9,7 @@ By:   the supervisor, beside the control plane and containerd, in any order: it 
 from __future__ import annotations
 
 import asyncio
+import functools
 import signal
 import sys
 from hashlib import sha256
@@ -33,6 +34,7 @@ from kybern.ingress.sync import IngressProxy
 from kybern.kubelet import images
 from kybern.kubelet.agent import Kubelet
 from kybern.kubelet.config import KubeletConfig
+from kybern.kubelet.image_mounts import ImageMounts
 from kybern.kubelet.runtime.cri import CriRuntime
 from kybern.lib import logs
 from kybern.lib.backoff import Backoff
@@ -92,6 +94,7 @@ async def node(directory: Directory, settings: Settings) -> None:
                 SYSTEM,
                 host_ports=node_filter,
                 cgroup_version=containerd.cgroup_version(),
+                image_mounts=image_mounts(directory, settings),
             )
             proxies = [Proxy(config, informers) for config in proxy_configs(settings)]
             ingress = IngressProxy(ingress_config(directory, settings), proxy_client, informers)
@@ -205,6 +208,19 @@ def ingress_config(directory: Directory, settings: Settings) -> IngressConfig:
         http_port=settings.ingress_http_port,
         https_port=settings.ingress_https_port,
     )
+
+
+def image_mounts(directory: Directory, settings: Settings) -> ImageMounts | None:
+    """Return who mounts images from our containerd; nobody with another runtime."""
+    if settings.runtime_endpoint:
+        return None
+
+    @functools.cache
+    def snapshotter() -> str:
+        return "overlayfs" if containerd.overlay_works(directory.root) else "native"
+
+    socket = containerd.socket_of(directory.root)
+    return ImageMounts(socket, prerequisites.find("ctr") or "", snapshotter)
 
 
 async def _prepare_runtime(directory: Directory, settings: Settings, runtime: CriRuntime) -> None:

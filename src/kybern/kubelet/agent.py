@@ -19,6 +19,7 @@ from kybern.client.transport import Unreachable
 from kybern.kubelet.cgroups import Cgroups
 from kybern.kubelet.csi.side import CsiSide
 from kybern.kubelet.housekeeping import Housekeeping
+from kybern.kubelet.image_mounts import ImageMounts, runtime_mounts_images
 from kybern.kubelet.node import events as node_events
 from kybern.kubelet.node import facts, registration
 from kybern.kubelet.node.lease import Heartbeat
@@ -68,6 +69,7 @@ class Kubelet:
         informers: Informers | None = None,
         host_ports: HostPorts | None = None,
         cgroup_version: int = 1,
+        image_mounts: ImageMounts | None = None,
     ) -> None:
         """Put the parts together; nothing runs yet.
 
@@ -79,6 +81,7 @@ class Kubelet:
             informers: shared with other components of the process; its own when None.
             host_ports: who lets ports of the node lead into pods; the runtime's network when None.
             cgroup_version: 1 or 2, as this machine has it.
+            image_mounts: who mounts images where the runtime is too old for it.
         """
         self.config = config
         self._client = client
@@ -86,6 +89,7 @@ class Kubelet:
         self._clock = clock
         self._host_ports = host_ports
         self._cgroup_version = cgroup_version
+        self._image_mounts: ImageMounts | None = image_mounts or ImageMounts(None, "")
         self._tasks = Tasks("kubelet", clock=clock)
         self._local_volumes = LocalVolumes(config.local_volumes_dir)
         self._informers = informers or Informers(client, self._tasks)
@@ -129,6 +133,8 @@ class Kubelet:
         tokens = Tokens(self._client, clock)
         csi = CsiSide(config, self._client, clock, recorder, tokens, tasks)
         csi.prepare()
+        if runtime_mounts_images(version.runtime_name, version.runtime_version):
+            self._image_mounts = None
         tools = self._tools(machine, version.runtime_name, recorder, services, csi, tokens)
         tools.cgroups.prepare()
         reporter = Reporter(self._client, clock, tasks)
@@ -251,6 +257,7 @@ class Kubelet:
             runtime_handler=self._runtime_handler,
             starts=asyncio.Semaphore(config.parallel_starts),
             host_ports=self._host_ports,
+            image_mounts=self._image_mounts,
         )
 
     async def _register(self, machine: facts.Machine, status) -> Node:  # type: ignore[no-untyped-def] # noqa: ANN001

@@ -1,10 +1,12 @@
 """Volumes made of objects, and empty ones: contents, modes, owners, updates, sub-paths."""
 
 import json
+from pathlib import Path
 
 import pytest
 
 from tests.conformance.marks import conforms
+from tests.ports import free_port
 from tests.stories.conformance.pods import (
     config_map,
     create,
@@ -16,6 +18,7 @@ from tests.stories.conformance.pods import (
     status,
 )
 from tests.stories.conftest import eventually
+from tests.stories.registry import registry
 
 
 def sources(kind, **options):
@@ -451,3 +454,49 @@ def test_parts_named_by_variables(k):
     for pod in (steps, absolute):
         assert status(k, pod)["restartCount"] == 0
         assert not status(k, pod)["ready"]
+
+
+@conforms(
+    "[sig-node] ImageVolume should succeed with pod and pull policy of Always [LinuxOnly] [MinimumKubeletVersion:1.35] [Conformance]",
+)
+def test_an_image_is_a_volume(k, busybox_archive):
+    port = free_port()
+    with registry(busybox_archive, port) as asked:
+        source = {"reference": f"localhost:{port}/kitten:1", "pullPolicy": "Always"}
+        absent = {"reference": f"localhost:{port}/no/such", "pullPolicy": "Never"}
+        mounts = [
+            {"name": "volume", "mountPath": "/volume"},
+            {"name": "volume", "mountPath": "/part", "subPath": "etc"},
+        ]
+        script = (
+            "cat /volume/etc/nsswitch.conf /part/nsswitch.conf; ls /volume/bin/busybox;"
+            " touch /volume/new; exec sleep 1000"
+        )
+        name = start(
+            k,
+            [shell("c", script, volumeMounts=mounts), shell("other", "exec sleep 1000")],
+            volumes=[{"name": "volume", "image": source}, {"name": "unused", "image": absent}],
+        )
+        assert asked  # it was pulled, from there
+    said = k("logs", name, "-c", "c").splitlines()
+    assert sorted(said) == [
+        "/volume/bin/busybox", "hosts: files dns", "hosts: files dns",
+        "touch: /volume/new: Read-only file system",
+    ]  # fmt: skip
+    k("delete", "pod", name)
+    assert not [line for line in Path("/proc/self/mountinfo").read_text().splitlines()
+                if "kubernetes.io~image" in line]  # fmt: skip
+
+
+def test_an_image_volume_that_cannot_be_had_holds_only_who_mounts_it(k):
+    source = {"reference": "localhost:1/no/such", "pullPolicy": "Never"}
+    mounts = [{"name": "volume", "mountPath": "/volume"}]
+    create(k, [shell("waits", "exec sleep 1000", volumeMounts=mounts),
+               shell("runs", "exec sleep 1000")],
+           name="p", volumes=[{"name": "volume", "image": source}])  # fmt: skip
+
+    def held():
+        return status(k, "p", "waits")["state"].get("waiting", {}).get("reason")
+
+    eventually(lambda: held() == "ErrImageNeverPull")
+    eventually(lambda: "running" in status(k, "p", "runs")["state"])

@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING
 
-from kybern.kubelet.pods import hooks, names, specs
+from kybern.kubelet.pods import hooks, image_volumes, names, specs
 from kybern.kubelet.pods.environment import (
     ConfigProblem,
     Reference,
@@ -31,6 +31,7 @@ from kybern.kubelet.probes.ask import Target
 from kybern.kubelet.runtime import translate
 from kybern.kubelet.runtime.interface import RuntimeFailure
 from kybern.kubelet.runtime.messages.container import ContainerState, Mount
+from kybern.kubelet.runtime.messages.image import ImageSpec
 from kybern.kubelet.volumes import sub_path
 from kybern.kubelet.volumes.content import VolumeProblem
 from kybern.kubelet.volumes.plan import device_plans, is_read_only, mount_plans
@@ -67,6 +68,9 @@ async def start(tools: Tools, record: PodRecord, step: Start) -> None:
     try:
         image = await _image(tools, record, wanted)
         restarts = step.restarts or _restarts_from_logs(tools, record, wanted.name)
+        if volumes := image_volumes.mounted(tools, record, wanted.spec):
+            secrets = await _pull_secrets(tools, record)
+            await image_volumes.prepare(tools, record, volumes, secrets)
         config = await _config(tools, record, wanted, image, restarts)
         container_id = await _create(tools, record, config)
         tools.tell(record.pod, NORMAL, "Created", "Container created", wanted)
@@ -187,6 +191,13 @@ def _mounts(
     plans = mount_plans(wanted.spec, record.places, variables, _fixed(record))
     for index, plan in enumerate(plans):
         host_path = plan.host_path
+        image = record.images.get(plan.volume) if tools.image_mounts is None else None
+        if image is not None:
+            spec = ImageSpec(image.id, user_specified_image=image.id)
+            mounts.append(
+                Mount(plan.container_path, readonly=True, image=spec, image_sub_path=plan.sub_path)
+            )
+            continue
         if plan.sub_path:
             place = pod_dir / "volume-subpaths" / plan.volume / wanted.name / str(index)
             host_path = str(sub_path.bind(host_path, plan.sub_path, place))

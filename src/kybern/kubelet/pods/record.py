@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kybern.kubelet.pods.held import Held
     from kybern.kubelet.pods.restarts import Waited
     from kybern.kubelet.pods.view import PodView
+    from kybern.kubelet.runtime.messages.image import Image
     from kybern.kubelet.runtime.messages.sandbox import PodSandboxConfig
 
 
@@ -41,6 +42,7 @@ class PodRecord:
         desired: as the API server last had it; borrowed.
         allotment: what it has been given of the node.
         pending: why it does not get what it asks for.
+        images: of its volumes which are images, by volume.
         resize_error: why what it was given is not in force.
     """
 
@@ -57,6 +59,7 @@ class PodRecord:
     desired: Pod = field(init=False)
     allotment: Allotment = field(default_factory=Allotment)
     pending: Pending | None = None
+    images: dict[str, Image] = field(default_factory=dict)
     resize_error: str = ""
 
     def __post_init__(self) -> None:

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from kybern.client.events import Recorder
     from kybern.kubelet.cgroups import Cgroups
     from kybern.kubelet.config import KubeletConfig
+    from kybern.kubelet.image_mounts import ImageMounts
     from kybern.kubelet.objects import WatchedObjects
     from kybern.kubelet.pods.allotments import Allotments
     from kybern.kubelet.pods.dns import Resolver
@@ -70,7 +71,8 @@ class Tools:
     """The collaborators of pod workers.
 
     `service_variables` tells what a pod's environment says of services; `runtime_handler` returns
-    the handler of a RuntimeClass, or raises LookupError.
+    the handler of a RuntimeClass, or raises LookupError. `image_mounts` is there where the runtime
+    does not mount images itself.
     """
 
     config: KubeletConfig
@@ -88,6 +90,7 @@ class Tools:
     runtime_handler: Callable[[str], Awaitable[str]]
     starts: asyncio.Semaphore
     host_ports: HostPorts | None = None
+    image_mounts: ImageMounts | None = None
 
     def tell(
         self, pod: Pod, kind: str, reason: str, message: str, wanted: Wanted | None = None

@@ -15,7 +15,7 @@ import contextlib
 import shutil
 from typing import TYPE_CHECKING
 
-from kybern.kubelet.pods import act, conditions, containers, sandboxes, specs
+from kybern.kubelet.pods import act, conditions, containers, image_volumes, sandboxes, specs
 from kybern.kubelet.pods.lifecycle import Event, Phase, next_phase
 from kybern.kubelet.pods.names import log_directory_name
 from kybern.kubelet.pods.plan import Situation, Verdicts, plan
@@ -312,6 +312,7 @@ class PodWorker:
         await self.probes.close()
         self._report()
         await sandboxes.end(tools, record)
+        await image_volumes.release(tools, record)
         tools.objects.release(record.uid)
         await tools.volumes.tear_down(record.uid)
         tools.cgroups.remove(record.uid)

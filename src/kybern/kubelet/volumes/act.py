@@ -204,6 +204,8 @@ class Volumes:
             self._write(pod, plan, payload)
         elif plan.kind == "emptyDir":
             self._make_empty_dir(pod, plan)
+        elif plan.kind == "image":
+            pass  # pulled and mounted for the containers that want it: pods/image_volumes.py
         elif plan.kind == "hostPath" and volume.hostPath is not None:
             host_path.check(volume.hostPath.path, volume.hostPath.type or "")
         elif plan.kind in ("persistentVolumeClaim", "ephemeral"):

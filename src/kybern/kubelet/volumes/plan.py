@@ -31,6 +31,7 @@ TEXT_KINDS = {
     "projected": "kubernetes.io~projected",
 }
 IN_MEMORY = ("secret", "projected")  # they hold credentials, which belong on no disk
+IMAGE = "kubernetes.io~image"
 EMPTY_DIR = "kubernetes.io~empty-dir"
 NFS = "kubernetes.io~nfs"
 BLOCK, FILESYSTEM = "Block", "Filesystem"
@@ -89,6 +90,8 @@ def volume_plans(pod: Pod, pod_dir: Path) -> list[VolumePlan]:
             path = str(pod_dir / "volumes" / EMPTY_DIR / volume.name)
         elif kind == "nfs":
             path = str(pod_dir / "volumes" / NFS / volume.name)
+        elif kind == "image":
+            path = str(pod_dir / "volumes" / IMAGE / volume.name)
         elif kind == "hostPath" and volume.hostPath is not None:
             path = volume.hostPath.path
         else:
@@ -119,7 +122,7 @@ def is_read_only(volume: Volume) -> bool:
     """
     claim, share, driver = volume.persistentVolumeClaim, volume.nfs, volume.csi
     return (
-        volume_kind(volume) in TEXT_KINDS
+        volume_kind(volume) in (*TEXT_KINDS, "image")
         or (claim is not None and bool(claim.readOnly))
         or (share is not None and bool(share.readOnly))
         or (driver is not None and bool(driver.readOnly))

@@ -57,6 +57,8 @@ class Mount(Struct):
     selinux_relabel: Annotated[bool, N(4)] = False
     propagation: Annotated[int, N(5)] = 0
     recursive_read_only: Annotated[bool, N(8)] = False
+    image: Annotated[ImageSpec | None, N(9)] = None
+    image_sub_path: Annotated[str, N(10)] = ""
 
 
 class Device(Struct):
