@@ -123,6 +123,8 @@ class Model:
         service = self._services.get(key)
         if service is None or not needs_health_check(service) or not _is_ours(service):
             return None
+        if not _cluster_ips(service, self._family):
+            return None
         ready = {
             b.target.ip
             for port in service.spec.ports or ()

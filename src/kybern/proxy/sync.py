@@ -246,6 +246,7 @@ class Proxy:
             await self._forwarder.update(frontends, addresses)
         else:
             await self._write(frontends, anew=anew, keep=keep)
+        checked = keys if addresses == self._rules_for else keys | self._frontends.keys()
         self._rules_for = addresses
         old = [front for key in keys for front in self._frontends.get(key, ())]
         new = [front for fronts in frontends.values() for front in fronts]
@@ -255,7 +256,9 @@ class Proxy:
         self._count(began)
         if not self._forwarder:
             await conntrack.forget(conntrack.changed(old, new, addresses), self._family)
-        await self._ports.update({key: self._model.check(key) for key in keys}, self._serving())
+        # A node need not have an address of IPv6; then nobody asks it there.
+        if (hosts := self._serving()) or self._family is IPV4:
+            await self._ports.update({key: self._model.check(key) for key in checked}, hosts)
 
     async def _write(self, frontends: dict[str, list[Frontend]], *, anew: bool, keep: bool) -> None:
         """Bring Services into the kernel, in one transaction."""
