@@ -6,7 +6,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 from tests.conformance.marks import conforms
-from tests.conformance.wire import MERGE, Refused, Resource, Tree
+from tests.conformance.wire import MERGE, STRATEGIC, Refused, Resource, Tree
 from tests.conformance.workloads import deployment, pod
 from tests.conformance.world import World, refused, world
 
@@ -277,3 +277,39 @@ async def test_a_dry_run_is_judged_and_not_charged(w: World) -> None:
     await secrets.create({"metadata": {"name": "s"}})
     with refused(403):
         await secrets.create({"metadata": {"name": "t"}}, dryRun="All")
+
+
+@world()
+async def test_a_resize_is_charged_and_given_back(w: World) -> None:
+    """More is charged at once, and too much refused; less is given back when it is in force."""
+    q = Quotas(w, await w.namespace())
+    await q.make("quota", {"requests.cpu": "1"})
+    small = {"containers": [{"name": "c", "image": "pause", "resources": {
+        "requests": {"cpu": "300m"}}}]}  # fmt: skip
+    await q.pods.create({"metadata": {"name": "p"}, "spec": small})
+    await q.shows("quota", requests__cpu="300m")
+
+    async def resize(cpu: str) -> Tree:
+        size = {"name": "c", "resources": {"requests": {"cpu": cpu}}}
+        body = {"spec": {"containers": [size]}}
+        found: Tree = await q.pods.patch("p", body, STRATEGIC, subresource="resize")
+        return found
+
+    async def reports(cpu: str) -> None:
+        status = {"name": "c", "image": "pause", "imageID": "", "ready": True, "restartCount": 0,
+                  "allocatedResources": {"cpu": cpu},
+                  "resources": {"requests": {"cpu": cpu}}}  # fmt: skip
+        body = {"status": {"phase": "Running", "containerStatuses": [status]}}
+        await q.pods.patch("p", body, MERGE, subresource="status")
+
+    await q.pods.patch("p", {"metadata": {"labels": {"a": "b"}}})
+    await resize("800m")
+    await q.shows("quota", requests__cpu="800m")
+    with refused(403, "Forbidden", "exceeded quota: quota, requested: requests.cpu=300m"):
+        await resize("1100m")
+    await reports("800m")
+    await resize("500m")
+    await w.settle(5)
+    await q.shows("quota", requests__cpu="800m")
+    await reports("500m")
+    await q.shows("quota", requests__cpu="500m")

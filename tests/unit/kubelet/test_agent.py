@@ -443,6 +443,19 @@ def test_restarts_are_counted_up_and_never_down(story: Any) -> None:
     story(tell)
 
 
+def test_a_pod_does_not_run_without_the_devices_it_claims(story: Any) -> None:
+    async def tell(it: NodeUnderTest) -> None:
+        await it.create(resourceClaims=[{"name": "gpu", "resourceClaimName": "gpu"}])
+        await it.settle(5)
+        assert (await it.get()).status.phase == "Pending"
+        assert "FailedPrepareDynamicResources" in await it.reasons()
+        await it.client.delete(Pod, "pod", "default")
+        await it.settle(5)
+        assert not await it.exists()
+
+    story(tell)
+
+
 def test_an_image_that_cannot_be_pulled_is_tried_again(story: Any) -> None:
     async def tell(it: NodeUnderTest) -> None:
         await it.create(containers=[{"name": "main", "image": "away:1"}])

@@ -126,8 +126,8 @@ class ResourceQuotaController:
 
 def _size_changed(old: Pod, new: Pod) -> bool:
     """Say whether a pod came to hold more or less while it runs."""
-    if old.status.containerStatuses is new.status.containerStatuses or not new.spec.nodeName:
-        return False
+    if not (old.status.containerStatuses or new.status.containerStatuses):
+        return False  # a pod that does not run holds what it asks for, which admission has charged
     one, other = held(old), held(new)
     sizes = [[(c.name, c.resources) for c in _with_init(spec)] for spec in (one, other)]
     return sizes[0] != sizes[1]

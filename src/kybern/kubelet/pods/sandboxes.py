@@ -81,6 +81,7 @@ async def make(tools: Tools, record: PodRecord, attempt: int) -> None:
         PodTrouble: the runtime or the network would not.
     """
     pod = record.pod
+    _check_devices(tools, pod)
     try:
         record.sandbox_config = config_of(tools, pod, attempt)
         tools.cgroups.make(pod)
@@ -99,6 +100,14 @@ async def make(tools: Tools, record: PodRecord, attempt: int) -> None:
         message = f"Failed to create pod sandbox: {said}"
         tools.tell(pod, WARNING, "FailedCreatePodSandBox", message)
         raise PodTrouble(message) from None
+
+
+def _check_devices(tools: Tools, pod: Pod) -> None:
+    """Refuse a pod that wants devices: it must not run without them, and no driver is spoken to."""
+    if pod.spec.resourceClaims:
+        message = "Failed to prepare dynamic resources: this node has no drivers of devices"
+        tools.tell(pod, WARNING, "FailedPrepareDynamicResources", message)
+        raise PodTrouble(message)
 
 
 def config_of(tools: Tools, pod: Pod, attempt: int) -> PodSandboxConfig:
