@@ -68,16 +68,24 @@ class Feed:
     def be(self, trees: Mapping[str, Any]) -> None:
         """Let these objects, by name, be all there are."""
         for name in self.objects.keys() - trees.keys():
-            gone = self.objects.pop(name)
-            for _, _, delete in self._listeners:
-                delete(gone)
+            self.take(name)
         for name, tree in trees.items():
-            old, new = self.objects.get(name), codec.from_tree(tree, self.kind)
-            if old is not None and codec.equal(old, new):
-                continue
-            self.objects[name] = new
-            for add, update, _ in self._listeners:
-                add(new) if old is None else update(old, new)
+            self.put(name, tree)
+
+    def put(self, name: str, tree: Any) -> None:
+        """Let an object be so."""
+        old, new = self.objects.get(name), codec.from_tree(tree, self.kind)
+        if old is not None and codec.equal(old, new):
+            return
+        self.objects[name] = new
+        for add, update, _ in self._listeners:
+            add(new) if old is None else update(old, new)
+
+    def take(self, name: str) -> None:
+        """Let an object go."""
+        gone = self.objects.pop(name)
+        for _, _, delete in self._listeners:
+            delete(gone)
 
 
 class Machinery:
