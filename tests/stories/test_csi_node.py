@@ -74,7 +74,10 @@ def pod(script):
             "terminationGracePeriodSeconds": 1,
             "containers": [{
                 "name": "c", "image": IMAGE, "command": ["sh", "-c", script],
-                "volumeMounts": [{"name": name, "mountPath": path} for name, path in mounts],
+                "volumeMounts": [
+                    *({"name": name, "mountPath": path} for name, path in mounts),
+                    {"name": "data", "mountPath": "/part", "subPath": "inner/part"},
+                ],
                 "volumeDevices": [{"name": "disk", "devicePath": "/dev/disk"}],
             }],
             "volumes": [
@@ -97,7 +100,7 @@ def mounts(cluster):
 
 @pytest.mark.skipif(not os.path.exists("/dev/loop-control"), reason="no loop devices")
 def test_agent_and_driver_come_and_go(k, cluster, driver):
-    script = "echo block >/dev/disk; echo file >/data/file; exec sleep 10000"
+    script = "echo block >/dev/disk; echo file >/data/file; touch /part/here; exec sleep 10000"
     items = [claim("data", "Filesystem"), claim("disk", "Block"), pod(script)]
     driver.fail({"NodeStageVolume": {"code": "INTERNAL", "message": "no luck", "times": 1}})
     k("apply", "-f", "-", stdin=json.dumps({"apiVersion": "v1", "kind": "List", "items": items}))
@@ -107,6 +110,7 @@ def test_agent_and_driver_come_and_go(k, cluster, driver):
     assert "flavour=vanilla" in k("exec", "p", "--", "cat", "/scratch/attributes")
     assert k("exec", "p", "--", "head", "-c", "5", "/dev/disk") == "block"
     assert k("exec", "p", "--", "stat", "-c", "%g", "/data/file").strip() == "4242"
+    assert k("exec", "p", "--", "ls", "/data/inner/part").split() == ["here"]
     raw = cluster.kubectl("get", "--raw", nodes_path(cluster, "stats/summary"))
     (ours,) = [
         each for each in json.loads(raw)["pods"] if each["podRef"]["namespace"] == k.namespace

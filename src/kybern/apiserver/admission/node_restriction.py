@@ -53,6 +53,7 @@ class NodeRestriction:
             ("leases", ""): self._lease,
             ("csinodes", ""): self._own_name,
             ("serviceaccounts", "token"): self._token,
+            ("persistentvolumeclaims", "status"): self._claim_status,
             ("resourceslices", ""): self._slice,
         }
 
@@ -100,6 +101,20 @@ class NodeRestriction:
         if not codec.equal(new.resourceClaimStatuses, old.resourceClaimStatuses):
             return f'node "{node}" cannot update resource claim statues'
         return ""
+
+    def _claim_status(self, review: Review, node: str) -> str:
+        """Let nodes say how far a claim has grown, and nothing else."""
+        old, new = codec.clone(review.old), codec.clone(review.obj)
+        for each in (old, new):
+            each.metadata.resourceVersion = each.metadata.managedFields = None
+            each.status.capacity = each.status.conditions = None
+            each.status.allocatedResourceStatuses = None
+        if codec.equal(old, new):
+            return ""
+        return (
+            f'node "{node}" is not allowed to update fields other than status.quantity and '
+            "status.conditions"
+        )
 
     def _owner(self, pod: Pod, node: str) -> str:
         """Require that a mirror pod goes with its node."""

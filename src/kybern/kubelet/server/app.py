@@ -18,7 +18,7 @@ from kybern.kubelet.pods.view import State
 from kybern.kubelet.runtime.interface import RuntimeFailure
 from kybern.kubelet.runtime.messages import service as v
 from kybern.kubelet.server import exec as streaming
-from kybern.kubelet.server import local_volumes, ports, stats
+from kybern.kubelet.server import local_volumes, ports, stats, volume_metrics
 from kybern.kubelet.server.log_lines import BadLogOptions, parse_options
 from kybern.kubelet.server.logs import LogReader
 from kybern.lib import logs
@@ -154,7 +154,7 @@ class KubeletServer:
             case ["stats", "summary"]:
                 return Response(200, await self._stats())
             case ["metrics"]:
-                return Response(200, REGISTRY.expose(), METRICS)
+                return Response(200, await self._metrics(), METRICS)
             case ["localVolumes", name]:
                 return await local_volumes.answer(request, self._local_volumes, name)
             case ["csi", driver, service, method]:
@@ -164,6 +164,11 @@ class KubeletServer:
     async def _stats(self) -> bytes:
         volumes = self._csi.volumes.usage
         return await stats.summary(self._config, self._roster, self._runtime, volumes)
+
+    async def _metrics(self) -> bytes:
+        uids = [worker.record.uid for worker in self._roster.workers()]
+        await volume_metrics.update(self._csi.volumes, uids)
+        return REGISTRY.expose()
 
     # --- logs
 

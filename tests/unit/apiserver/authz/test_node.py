@@ -283,6 +283,13 @@ def test_secrets_for_the_volumes_of_its_pods() -> None:
             assert (await server.get(f"{DEFAULT}/secrets/stage", user=N1)).status == 200
             assert (await server.get(f"{DEFAULT}/secrets/stage", user=N2)).status == 403
             assert (await server.get(f"{DEFAULT}/secrets/controllers", user=N1)).status == 403
+            # how far a claim has grown is for the node to say, and nothing else of it
+            path = f"{DEFAULT}/persistentvolumeclaims/c/status"
+            grown = {"status": {"capacity": {"storage": "2Gi"}}}
+            assert (await server.patch(path, grown, user=N1)).status == 200
+            assert (await server.patch(path, grown, user=N2)).status == 403
+            refused = await server.patch(path, {"status": {"phase": "Lost"}}, user=N1)
+            assert "is not allowed to update fields other than status.quantity" in refused.message
 
     asyncio.run(story())
 

@@ -15,6 +15,8 @@ from kybern.api.core.v1 import Node, PersistentVolume, PersistentVolumeClaim, Po
 from kybern.api.storage.v1 import CSIDriver, VolumeAttachment
 from kybern.csi.messages import NodeRpc
 from kybern.kubelet.csi.places import Places, attachment_name
+from kybern.kubelet.server import volume_metrics
+from kybern.lib.metrics import REGISTRY
 
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
@@ -117,6 +119,33 @@ def test_a_volume_from_first_to_last(story: Any, driver: PlayedDriver) -> None:
         assert not await it.exists()
         assert await in_use(it) == []
         assert not any(places.staged.rglob("vol_data.json"))
+
+    story(tell)
+
+
+def test_how_full_it_is(story: Any, driver: PlayedDriver) -> None:
+    async def tell(it: NodeUnderTest) -> None:
+        await driver.register()
+        await there_is_a_driver(it, attachRequired=False)
+        await there_is_a_claim(it)
+        await it.create(volumes=CLAIMED, containers=USING)
+        await it.settle()
+        uid = (await it.get()).metadata.uid or ""
+        assert it.kubelet._server is not None
+        volumes = it.kubelet._server._csi.volumes
+        await volume_metrics.update(volumes, [uid])
+        labels = '{namespace="default",persistentvolumeclaim="c"}'
+        page = REGISTRY.expose().decode()
+        assert f"kubelet_volume_stats_available_bytes{labels} 1\n" in page
+        assert f"kubelet_volume_stats_capacity_bytes{labels} 3\n" in page
+        assert f"kubelet_volume_stats_used_bytes{labels} 2\n" in page
+        await volume_metrics.update(volumes, [uid])
+        asked = [name for name, _ in driver.calls if name == "NodeGetVolumeStats"]
+        assert len(asked) == 1  # what was said is good for a minute
+        await delete(it)
+        await it.settle(10)
+        await volume_metrics.update(volumes, [])
+        assert labels not in REGISTRY.expose().decode()
 
     story(tell)
 
