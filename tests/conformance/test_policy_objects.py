@@ -29,7 +29,7 @@ CONDITION = {
     "[sig-api-machinery] ValidatingAdmissionPolicy [Privileged:ClusterAdmin] should support"
     " ValidatingAdmissionPolicy API operations [Conformance]"
 )
-@world()
+@world(controllers=False)  # one of them writes into the status of new policies
 async def test_validating_policies(w: World) -> None:
     policies = w.resource(ADMISSION, "validatingadmissionpolicies")
     body = {"spec": {**MATCH, "validations": [{"expression": "object.spec.replicas <= 100"}]}}

@@ -56,6 +56,7 @@ from kybern.controllers.tokencleaner.controller import TokenCleaner
 from kybern.controllers.ttl.controller import TtlController
 from kybern.controllers.ttlafterfinished.controller import TtlAfterFinishedController
 from kybern.controllers.vacprotection.controller import VacProtectionController
+from kybern.controllers.validatingadmissionpolicystatus.controller import PolicyStatusController
 from kybern.controllers.volumebinder.controller import VolumeBinder
 from kybern.controllers.volumesnapshot.controller import VolumeSnapshotController
 
@@ -365,6 +366,13 @@ ALL: tuple[Descriptor, ...] = (
         make=TokenCleaner,
         aliases=("tokencleaner",),
         default_on=False,
+    ),
+    Descriptor(
+        "validatingadmissionpolicy-status-controller",
+        account="validatingadmissionpolicy-status-controller",
+        component="validatingadmissionpolicy-status-controller",
+        make=PolicyStatusController,
+        aliases=("validatingadmissionpolicy-status",),
     ),
     Descriptor(
         "garbage-collector-controller",

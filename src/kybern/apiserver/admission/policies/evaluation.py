@@ -97,10 +97,14 @@ class Scope(dict[str, Any]):
         super().__init__()
         self._subject = subject
         self.budget = budget
+        self._variables = variables
         self["params"] = param
-        self["variables"] = Variables(self, variables)
 
     def __missing__(self, name: str) -> Any:
+        if name == "variables":
+            # Made when it is needed: it knows this scope, and circles are work for the collector.
+            found = self[name] = Variables(self, self._variables)
+            return found
         return self._subject[name]
 
 

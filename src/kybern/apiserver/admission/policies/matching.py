@@ -77,40 +77,65 @@ def _equivalents() -> dict[tuple[str, str, str], tuple[tuple[str, str, str], ...
     return found
 
 
+class Rules:
+    """Rules about resources and operations; what they say about a kind of request is kept."""
+
+    def __init__(
+        self, rules: Sequence[NamedRuleWithOperations], around: Surroundings, *, equivalent: bool
+    ) -> None:
+        self._rules = rules
+        self._around = around
+        self._equivalent = equivalent
+        self._by_name = any(rule.resourceNames for rule in rules)
+        self._known: dict[tuple[Resource, str, str, bool], Resource | None] = {}
+
+    def __bool__(self) -> bool:
+        return bool(self._rules)
+
+    def find(self, review: Review) -> Resource | None:
+        """Return the form in which a rule speaks of the object; None: none does."""
+        if self._by_name:
+            return self._find(review)
+        key = (review.resource, review.subresource, review.operation, bool(review.namespace))
+        try:
+            return self._known[key]
+        except KeyError:
+            found = self._known[key] = self._find(review)
+            return found
+
+    def _find(self, review: Review) -> Resource | None:
+        resource = review.resource
+        if any(_fits(rule, review, resource) for rule in self._rules):
+            return resource
+        if self._equivalent:
+            for other in self._around.equivalents(resource):
+                if any(_fits(rule, review, other) for rule in self._rules):
+                    return other
+        return None
+
+
 class Match:
     """The rules of one policy or binding."""
 
     def __init__(self, match: MatchResources, around: Surroundings) -> None:
         self._around = around
-        self._rules = match.resourceRules or ()
-        self._excluded = match.excludeResourceRules or ()
-        self._equivalent = match.matchPolicy != "Exact"
+        equivalent = match.matchPolicy != "Exact"
+        self._rules = Rules(match.resourceRules or (), around, equivalent=equivalent)
+        self._excluded = Rules(match.excludeResourceRules or (), around, equivalent=equivalent)
         self._namespaces = selectors.from_struct(match.namespaceSelector)
         self._objects = selectors.from_struct(match.objectSelector)
 
     def find(self, review: Review) -> Resource | None:
         """Return the resource in whose form the object is wanted; None: not concerned."""
         if self._rules:
-            found = self._by_rules(self._rules, review)
+            found = self._rules.find(review)
             if found is None:
                 return None
         else:
             found = review.resource
-        if self._excluded and self._by_rules(self._excluded, review) is not None:
+        if self._excluded and self._excluded.find(review) is not None:
             return None
         return found if self._selected(review) else None
-
-    def _by_rules(
-        self, rules: Sequence[NamedRuleWithOperations], review: Review
-    ) -> Resource | None:
-        resource = review.resource
-        if any(_fits(rule, review, resource) for rule in rules):
-            return resource
-        if self._equivalent:
-            for other in self._around.equivalents(resource):
-                if any(_fits(rule, review, other) for rule in rules):
-                    return other
-        return None
 
     def _selected(self, review: Review) -> bool:
         if not self._objects.everything and not any(
