@@ -17,6 +17,7 @@ from kybern.controllers.clusterrole_aggregation.controller import (
 )
 from kybern.controllers.cronjob.controller import CronJobController
 from kybern.controllers.csiattacher.controller import CsiAttacher
+from kybern.controllers.csicapacity.controller import CsiCapacity
 from kybern.controllers.csiprovisioner.controller import CsiProvisioner
 from kybern.controllers.csiresizer.controller import CsiResizer
 from kybern.controllers.csisnapshotter.controller import CsiSnapshotter
@@ -262,6 +263,12 @@ ALL: tuple[Descriptor, ...] = (
         account="csi-provisioner",
         component="csi-provisioner",
         make=CsiProvisioner,
+    ),
+    Descriptor(
+        "csi-capacity",
+        account="csi-provisioner",
+        component="csi-provisioner",
+        make=CsiCapacity,
     ),
     Descriptor(
         "csi-resizer",

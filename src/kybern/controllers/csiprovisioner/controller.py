@@ -15,12 +15,12 @@ from kybern.api.core.v1 import Node, PersistentVolume, PersistentVolumeClaim
 from kybern.api.core.volume_matching import PROVISIONED_BY, class_of
 from kybern.api.snapshot.v1 import VolumeSnapshot, VolumeSnapshotContent
 from kybern.api.storage.v1 import StorageClass, VolumeAttachment, VolumeAttributesClass
-from kybern.controllers.csi import credentials
+from kybern.controllers.csi import credentials, topology
 from kybern.controllers.csi.capabilities import UnsupportedModesError
 from kybern.controllers.csi.patience import LOOK_AGAIN, Patience
 from kybern.controllers.csi.reach import Driver, Drivers
 from kybern.controllers.csi.secrets import BadTemplateError
-from kybern.controllers.csiprovisioner import plan, sources, topology
+from kybern.controllers.csiprovisioner import plan, sources
 from kybern.controllers.csiprovisioner.plan import Deed
 from kybern.controllers.runtime.controller import Loop
 from kybern.controllers.runtime.reconcile import DONE, Key, Outcome, key_of

@@ -37,7 +37,7 @@ from kybern.api.meta.v1 import ObjectMeta
 from kybern.api.quantity import Format, from_value, parse
 from kybern.controllers.csi import secrets
 from kybern.controllers.csi.capabilities import access_mode, capability
-from kybern.controllers.csiprovisioner.topology import affinity
+from kybern.controllers.csi.topology import affinity
 from kybern.csi.messages import CapacityRange, CreateVolumeRequest
 
 if TYPE_CHECKING:

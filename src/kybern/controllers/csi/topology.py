@@ -2,7 +2,7 @@
 
 In:   nodes, what their drivers say about where they are, the class, the node that was chosen.
 Out:  a TopologyRequirement for the driver; node affinity for the volume it made.
-By:   csiprovisioner.controller, capacity. Pure.
+By:   csiprovisioner, csicapacity. Pure.
 
 Source: external-provisioner's `pkg/controller/topology.go`.
 """

@@ -1,0 +1,1 @@
+"""Publishes how much room drivers have, and where, for the scheduler."""
