@@ -19,7 +19,7 @@ def test_after_all_changes_the_rules_are_those_of_a_fresh_start():
     assert done.returncode == 0, done.stderr
     verdict = json.loads(done.stdout.splitlines()[-1])
     sys.stdout.write(done.stdout)
-    assert verdict["changes"] == 2000
+    assert verdict["changes"] >= 2000
     assert verdict["transactions"] > 3
     assert verdict["refused"] == 0
     assert verdict["differences"] == []
