@@ -5,7 +5,9 @@ Out:  `status.volumesInUse`; word when a volume may be used.
 By:   mounting.py and unmounting.py; node/status.py reports, agent.py passes the Node on.
 
 A volume is not touched before the node has said that it uses it, and it is detached only after the
-node has stopped saying so: that is how both sides keep out of each other's way.
+node has stopped saying so: that is how both sides keep out of each other's way. Who detaches says
+so first and then looks whether the volume is used; so what counts is what was said to be attached
+when the API server took the node's word, and not what a watch told before.
 """
 
 from __future__ import annotations
@@ -14,7 +16,7 @@ import asyncio
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable
 
     from kybern.api.core.v1 import Node
 
@@ -26,6 +28,7 @@ class Attachments:
         self._in_use: set[str] = set()
         self._reported: frozenset[str] = frozenset()
         self._attached: frozenset[str] = frozenset()
+        self._version = 0
         self._changed = asyncio.Event()
         self._report: Callable[[], None] = lambda: None
 
@@ -49,13 +52,18 @@ class Attachments:
         """Return what is to be reported."""
         return sorted(self._in_use)
 
-    def reported(self, names: Iterable[str]) -> None:
-        """Take note that the API server has these as used."""
-        self._reported = frozenset(names)
+    def reported(self, node: Node) -> None:
+        """Take the Node as the API server answered the node's report."""
+        self.saw(node)
+        self._reported = frozenset(node.status.volumesInUse or ())
         self._tell()
 
     def saw(self, node: Node) -> None:
-        """Take the Node as the informer has it: it never goes back to an earlier state."""
+        """Take the Node as the API server has it; an earlier state than the last is nothing new."""
+        version = int(node.metadata.resourceVersion or 0)
+        if version < self._version:
+            return
+        self._version = version
         attached = frozenset(each.name for each in node.status.volumesAttached or ())
         if attached != self._attached:
             self._attached = attached

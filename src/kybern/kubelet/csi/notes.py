@@ -12,8 +12,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from kybern.kubelet.csi.places import NOTE, PLUGIN
-from kybern.kubelet.csi.source import unique_name
+from kybern.kubelet.csi.places import NOTE, PLUGIN, unique_name
 from kybern.lib import logs
 
 if TYPE_CHECKING:
@@ -52,7 +51,7 @@ class Note:
     @property
     def unique(self) -> str:
         """What the volume is called in the Node's status."""
-        return unique_name(self.driver, self.handle)
+        return unique_name(self.handle, self.driver)
 
 
 def directory(places: Places, note: Note) -> Path:

@@ -11,6 +11,9 @@ import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from kybern.api.core.v1 import CSIPersistentVolumeSource
+from kybern.api.storage import attachments
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -79,9 +82,18 @@ class Places:
 
 def attachment_name(handle: str, driver: str, node: str) -> str:
     """Return the name of a VolumeAttachment."""
-    return "csi-" + hashlib.sha256(f"{handle}{driver}{node}".encode()).hexdigest()
+    return attachments.attachment_name(_source(driver, handle), node)
+
+
+def unique_name(handle: str, driver: str) -> str:
+    """Return what a volume is called in the Node's status."""
+    return attachments.unique_name(_source(driver, handle))
 
 
 def ephemeral_handle(uid: str, name: str) -> str:
     """Return the handle of a volume that lives as long as its pod."""
     return "csi-" + hashlib.sha256(f"{uid}{name}".encode()).hexdigest()
+
+
+def _source(driver: str, handle: str) -> CSIPersistentVolumeSource:
+    return CSIPersistentVolumeSource(driver=driver, volumeHandle=handle)

@@ -14,7 +14,7 @@ from kybern.api import quantity
 from kybern.api.core.v1 import SecretReference
 from kybern.csi import messages as m
 from kybern.csi.messages import AccessModeType, NodeRpc
-from kybern.kubelet.csi.places import ephemeral_handle
+from kybern.kubelet.csi.places import ephemeral_handle, unique_name
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -77,12 +77,7 @@ class CsiVolume:
     @property
     def unique(self) -> str:
         """What the volume is called in the Node's status."""
-        return unique_name(self.driver, self.handle)
-
-
-def unique_name(driver: str, handle: str) -> str:
-    """Return what a volume is called in the Node's status."""
-    return f"kubernetes.io/csi/{driver}^{handle}"
+        return unique_name(self.handle, self.driver)
 
 
 def of_pod(pod: Pod, volume: Volume) -> CsiVolume:

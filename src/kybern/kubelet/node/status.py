@@ -92,7 +92,7 @@ class NodeReporter:
         """Take the Node as the API server has it."""
         self._sent = node.status
         self._version = int(node.metadata.resourceVersion or 0)
-        self._attachments.reported(node.status.volumesInUse or ())
+        self._attachments.reported(node)
 
     def saw(self, node: Node) -> None:
         """Contradict soon when somebody judged the node otherwise: it was not heard for a while."""
