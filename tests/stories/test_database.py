@@ -20,6 +20,8 @@ from pathlib import Path
 
 import pytest
 
+from kybern.cluster import settings, wires
+
 from .conftest import ROOT, eventually, fleet_of, traces
 
 IMAGE = "kybern.local/redis:1"
@@ -306,6 +308,25 @@ def test_replicas_fall_when_the_load_ends(db, load):
     assert "reason: All metrics below target" in db("describe", "hpa", "worker")
 
 
+def test_a_node_is_cut_off_and_comes_back(db):
+    """Its connections are dead without a word; nothing is started again."""
+    index = 3
+    cable = wires.cable(settings.load(db.cluster.directory / "cluster.json"), index)
+
+    def heard():
+        conditions = db.get("node", db.nodes[index - 1])["status"]["conditions"]
+        return next(c["status"] for c in conditions if c["type"] == "Ready") == "True"
+
+    subprocess.run(["ip", "link", "set", cable, "down"], check=True)
+    try:
+        eventually(lambda: not heard(), 60)
+    finally:
+        subprocess.run(["ip", "link", "set", cable, "up"], check=True)
+    eventually(heard, 60)
+    eventually(lambda: all(ready(member(db, number)) for number in range(3)), 60)
+    everything_is_there(db)
+
+
 def test_a_node_dies_and_comes_back(db):
     """What has no data moves to other nodes; the member comes back with its node, and its rows."""
     container = {"command": ["sleep", "100000"]}
@@ -338,8 +359,7 @@ def test_a_node_dies_and_comes_back(db):
 def power_off(cluster, index):
     """Kill everything that runs on a node: its programs, and what is in its containers."""
     place = cluster.directory / f"nodes/{index}"
-    settings = json.loads((place / "cluster.json").read_text())
-    group = f"kubepods-{settings['slot']}-{index}/" if settings["slot"] else f"kubepods-{index}/"
+    group = settings.load(place / "cluster.json").cgroup_root.strip("/") + "/"
     state = json.loads((place / "run/state.json").read_text())
     doomed = [state["pid"], *(child["pid"] for child in state["children"])]
     deadline = time.monotonic() + 20
