@@ -45,9 +45,7 @@ def schemas(name_of: Callable[[str, str, str], str]) -> dict[str, Tree]:
     return found
 
 
-def _add(
-    struct: Any, name_of: Callable[[str, str, str], str], found: dict[str, Tree]
-) -> Tree:
+def _add(struct: Any, name_of: Callable[[str, str, str], str], found: dict[str, Tree]) -> Tree:
     name = _name(struct, name_of)
     if name not in found:
         schema: Tree = {"description": inspect.getdoc(struct) or "", "type": "object"}
@@ -76,9 +74,7 @@ def _scalar(wire: str) -> Tree:
     return {"type": "boolean" if wire == "bool" else "string"}
 
 
-def _refer(
-    struct: Any, name_of: Callable[[str, str, str], str], found: dict[str, Tree]
-) -> Tree:
+def _refer(struct: Any, name_of: Callable[[str, str, str], str], found: dict[str, Tree]) -> Tree:
     if _head(struct) in {group.split(".", 1)[0] for group in GROUPS}:
         _add(struct, name_of, found)
     return {"$ref": REFERENCE + _name(struct, name_of)}

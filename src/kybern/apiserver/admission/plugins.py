@@ -25,6 +25,8 @@ from kybern.apiserver.admission.runtime_class import RuntimeClass
 from kybern.apiserver.admission.service_account import ServiceAccount
 from kybern.apiserver.admission.storage_protection import StorageProtection
 from kybern.apiserver.admission.taint_nodes import TaintNodes
+from kybern.apiserver.admission.webhooks.mutating import MutatingWebhooks
+from kybern.apiserver.admission.webhooks.validating import ValidatingWebhooks
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,6 +49,8 @@ PLUGINS: tuple[Callable[[Services], Any], ...] = (
     CertificateSigning,  # who may issue it
     DefaultIngressClass,  # for ingresses that name none
     MutatingPolicies,  # what users change, in CEL
+    MutatingWebhooks,  # what their programs change
     ValidatingPolicies,  # what users forbid, in CEL
+    ValidatingWebhooks,  # what their programs forbid
     ResourceQuotas,  # what a namespace may use in all
 )

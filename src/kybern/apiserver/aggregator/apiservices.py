@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from kybern.api import codec, errors
 from kybern.api.apiregistration.v1 import APIService, APIServiceCondition
-from kybern.apiserver.aggregator.addresses import SERVICE_NAME, SERVICES, SLICES
+from kybern.apiserver.addresses import SERVICE_NAME, SERVICES, SLICES
 from kybern.apiserver.aggregator.backend import FAILED, Backend, Verdict
 from kybern.lib import logs
 from kybern.lib.backoff import Backoff

@@ -11,8 +11,8 @@ import base64
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kybern.apiserver.addresses import Address, Unresolved, find
 from kybern.apiserver.aggregator import front_proxy
-from kybern.apiserver.aggregator.addresses import Address, Unresolved, find
 from kybern.apiserver.answers import text_response
 
 if TYPE_CHECKING:

@@ -77,6 +77,12 @@ class CustomResource(Resource):
         """Return the stored object as this version has it; it is yours."""
         return codec.decode(self.wire(entry), self.struct)
 
+    def rebuilt(self, tree: Any, struct: type[Any]) -> Any:
+        """Return the object of a tree that somebody changed, pruned and filled in."""
+        if struct is not self.struct:  # its scale
+            return super().rebuilt(tree, struct)
+        return reading.from_tree(tree, self.custom)[0]
+
     def encode(self, obj: Any) -> bytes:
         """Return the bytes to store, in the storage version.
 

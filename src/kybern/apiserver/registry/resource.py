@@ -127,6 +127,14 @@ class Resource:
         """Return the stored object, with its resourceVersion; it is yours."""
         return codec.decode(entry.wire, self.struct)
 
+    def rebuilt(self, tree: Any, struct: type[Any]) -> Any:
+        """Return the object of a tree that somebody changed; what it cannot hold is dropped.
+
+        Raises:
+            Mismatch, ValueError, BadRequest: it is none.
+        """
+        return codec.from_tree(tree, struct)
+
     def encode(self, obj: Any) -> bytes:
         """Return the bytes to store: everything but the resourceVersion.
 

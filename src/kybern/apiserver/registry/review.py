@@ -26,11 +26,12 @@ class Review:
         subresource: the part of the object that is written, or "".
         reinvoke: a policy has changed the object, so what came before it is to look again.
         history: what the policies remember of the first round.
+        shown_to: what each webhook has seen, when there was a first round.
     """
 
     __slots__ = (
         "ctx", "history", "obj", "old", "operation", "options", "reinvoke", "resource",
-        "subresource",
+        "shown_to", "subresource",
     )  # fmt: skip
 
     def __init__(
@@ -51,6 +52,7 @@ class Review:
         self.options = options
         self.reinvoke = False
         self.history: Any = None
+        self.shown_to: dict[Any, Any] | None = None
 
     @property
     def namespace(self) -> str:

@@ -198,7 +198,7 @@ def _mutate(review: Review, mutation: Mutation, each: Invocation, subject: Any) 
     tree = each.hook.compiled.mutate(mutation, subject, each.param, kind)
     if tree is subject["object"]:
         return
-    changed = codec.from_tree(tree, kind)
+    changed = each.wanted.rebuilt(tree, kind)
     obj = restored(review, each.wanted, changed)
     default_of(review.resource.kind)(obj)
     review.obj = obj

@@ -2,7 +2,7 @@
 
 In:   a Service's namespace and name, and a port of it.
 Out:  host, port, and the name its certificate must have; Unresolved with the reason for a status.
-By:   aggregator.backend.
+By:   aggregator.backend, admission.webhooks.
 
 It is a ready endpoint and not the cluster IP, so that a control plane needs no proxy beside it
 (upstream's `--enable-aggregator-routing`).
