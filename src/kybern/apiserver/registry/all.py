@@ -52,7 +52,16 @@ class Registry:
     def named(self, api_version: str, kind: str) -> Resource | None:
         """Return the resource of an apiVersion and kind, or None."""
         found = SCHEME.by_kind(api_version, kind)
+        if found is None:  # a user's: they were added last
+            added = reversed(self._kinds.values())
+            found = next((k for k in added if (k.api_version, k.kind) == (api_version, kind)), None)
         return None if found is None else self.find(found.group, found.version, found.plural)
+
+    def versions(self, group: str, plural: str) -> list[Resource]:
+        """Return a resource in all its versions."""
+        paths = [path for path in self._kinds if (path[0], path[2]) == (group, plural)]
+        found = (self.find(*path) for path in paths)
+        return [each for each in found if each is not None]
 
     def kinds(self) -> tuple[Kind, ...]:
         """Return every kind that is served, in the order of the table of kinds."""

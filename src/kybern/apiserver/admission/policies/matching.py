@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kybern.api import selectors
 from kybern.api.core.v1 import Namespace
+from kybern.api.custom.kinds import CustomKind
 from kybern.apiserver.admission.looking import Lookup
 from kybern.apiserver.registry.review import CREATE, UPDATE
 from kybern.apiserver.registry.special import CONVERTED
@@ -63,8 +64,11 @@ class Surroundings:
         """Return the other forms in which the objects of a resource are served."""
         kind = resource.kind
         paths = self._same.get((kind.group, kind.version, kind.plural), ())
-        found = (self._services.resources.find(*path) for path in paths)
-        return [each for each in found if each is not None]
+        registry = self._services.resources
+        found = [registry.find(*path) for path in paths]
+        if isinstance(kind, CustomKind):
+            found = registry.versions(kind.group, kind.plural)
+        return [each for each in found if each is not None and each is not resource]
 
 
 def _equivalents() -> dict[tuple[str, str, str], tuple[tuple[str, str, str], ...]]:
@@ -94,7 +98,7 @@ class Rules:
 
     def find(self, review: Review) -> Resource | None:
         """Return the form in which a rule speaks of the object; None: none does."""
-        if self._by_name:
+        if self._by_name or isinstance(review.resource.kind, CustomKind):
             return self._find(review)
         key = (review.resource, review.subresource, review.operation, bool(review.namespace))
         try:

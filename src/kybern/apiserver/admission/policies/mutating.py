@@ -21,6 +21,9 @@ from kybern.api.admissionregistration.v1 import (
     MutatingAdmissionPolicyBinding,
 )
 from kybern.api.conform import Mismatch
+from kybern.api.custom.kinds import CustomKind
+from kybern.api.custom.objects import CustomObject
+from kybern.api.patch.schema import schema_of
 from kybern.apiserver.admission.policies import matching
 from kybern.apiserver.admission.policies.hooks import Hooks
 from kybern.apiserver.admission.policies.params import Misconfigured, Params, unknown
@@ -194,11 +197,13 @@ def _mutate(review: Review, mutation: Mutation, each: Invocation, subject: Any) 
     from kybern.apiserver.admission.policies.subjects import restored
 
     shown = subject.shown(review.obj)
-    kind = type(shown)
-    tree = each.hook.compiled.mutate(mutation, subject, each.param, kind)
+    custom = each.wanted.kind if isinstance(shown, CustomObject) else None
+    node = custom.node if isinstance(custom, CustomKind) else schema_of(type(shown))
+    assert node is not None
+    tree = each.hook.compiled.mutate(mutation, subject, each.param, node)
     if tree is subject["object"]:
         return
-    changed = each.wanted.rebuilt(tree, kind)
+    changed = each.wanted.rebuilt(tree, type(shown))
     obj = restored(review, each.wanted, changed)
     default_of(review.resource.kind)(obj)
     review.obj = obj

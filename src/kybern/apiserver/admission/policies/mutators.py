@@ -16,7 +16,6 @@ from kybern.api.expressions.json_patches import misnamed
 from kybern.api.patch import declared, json_patch
 from kybern.api.patch.atomics import atomics
 from kybern.api.patch.merge import merge
-from kybern.api.patch.schema import schema_of
 from kybern.apiserver.admission.policies.evaluation import (
     Budget,
     Compiled,
@@ -28,9 +27,8 @@ from kybern.lib.cel import times
 from kybern.lib.cel.values import Duration, Message, Optional, Timestamp
 
 if TYPE_CHECKING:
-    import msgspec
-
     from kybern.api.admissionregistration import v1
+    from kybern.api.patch.schema import Node
     from kybern.apiserver.admission.policies.subjects import Subject
 
     Tree = dict[str, Any]
@@ -58,9 +56,7 @@ class Mutator(Compiled):
         text = (spec.jsonPatch.expression if spec.jsonPatch is not None else "") or ""
         return Mutation(self.compile(text, admission.PATCH), merges=False)
 
-    def mutate(
-        self, mutation: Mutation, subject: Subject, param: Any, struct: type[msgspec.Struct]
-    ) -> Tree:
+    def mutate(self, mutation: Mutation, subject: Subject, param: Any, node: Node) -> Tree:
         """Return the subject's object after a mutation; the old tree stays as it was.
 
         Raises:
@@ -72,15 +68,14 @@ class Mutator(Compiled):
         except OutOfBudget as error:
             raise Failed(str(error)) from None
         live: Tree = subject["object"]
-        return _merged(live, value, struct) if mutation.merges else _patched(live, value)
+        return _merged(live, value, node) if mutation.merges else _patched(live, value)
 
 
-def _merged(live: Tree, value: Message, struct: type[msgspec.Struct]) -> Tree:
+def _merged(live: Tree, value: Message, node: Node) -> Tree:
     if told := misnamed(value):
         raise Failed(f"type mismatch: {told}")
     wanted = plain(value)
     wanted.update(apiVersion=live["apiVersion"], kind=live["kind"])
-    node = schema_of(struct)
     if problems := declared.problems(node, wanted):
         text = problems[0] if len(problems) == 1 else "errors:\n  " + "\n  ".join(problems)
         told = f"failed to convert patch object to typed object: {text}"

@@ -10,6 +10,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kybern.api import codec
+from kybern.api.custom.kinds import CustomKind
 from kybern.api.expressions.authorizer import Asked, Authorizer, Decision, ResourceCheck
 from kybern.apiserver.context import AUTHENTICATED, Attributes, User
 from kybern.apiserver.registry.resource import ConvertedResource
@@ -147,6 +148,10 @@ def converted(obj: Any, given: Resource, wanted: Resource) -> Any:
     """Return an object of one resource as another that has the same storage."""
     if given is wanted:
         return obj
+    if isinstance(given.kind, CustomKind):  # versions of one kind differ in name only
+        other = codec.clone(obj)
+        other.apiVersion = wanted.kind.api_version
+        return other
     stored = given.to_stored(obj) if isinstance(given, ConvertedResource) else obj
     return wanted.from_stored(stored) if isinstance(wanted, ConvertedResource) else stored
 
