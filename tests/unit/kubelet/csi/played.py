@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import os
 import re
 from pathlib import Path
@@ -16,8 +17,6 @@ from kybern.kubelet.csi.drivers import Driver, Drivers
 from kybern.lib.protobuf import Codec
 
 if TYPE_CHECKING:
-    import asyncio
-
     import msgspec
     import pytest
 
@@ -38,6 +37,12 @@ class PlayedDriver:
         """Codes with which the next calls of a method fail."""
         self.slow: dict[str, asyncio.Event] = {}
         """Until then calls of a method take; what they do, they have done before."""
+        self.seconds = 0.0
+        """How long every call takes; what it does, it does at once."""
+        self.staged: set[str] = set()
+        self.published: set[str] = set()
+        self.wrong: list[str] = []
+        """Calls in an order the specification does not allow."""
         self.closed = False
         self.drivers = Drivers(lambda path: self)
 
@@ -63,6 +68,7 @@ class PlayedDriver:
                 self._do(name, asked)
             raise CsiError(code, "no luck")
         answer = self._do(name, asked)
+        await asyncio.sleep(self.seconds)
         if name in self.slow:
             await self.slow[name].wait()
         return Codec(type(answer)).encode(answer)
@@ -80,7 +86,23 @@ class PlayedDriver:
         [found] = [request for method, request in self.calls if method == name]
         return found
 
+    def _judge(self, name: str, asked: Any) -> None:
+        stages = NodeRpc.STAGE_UNSTAGE_VOLUME in self.rpcs
+        if name == "NodeStageVolume":
+            self.staged.add(asked.volume_id)
+        elif name == "NodePublishVolume":
+            if stages and asked.volume_id not in self.staged:
+                self.wrong.append("published, and not staged")
+            self.published.add(f"{asked.volume_id} {asked.target_path}")
+        elif name == "NodeUnpublishVolume":
+            self.published.discard(f"{asked.volume_id} {asked.target_path}")
+        elif name == "NodeUnstageVolume":
+            if any(each.startswith(f"{asked.volume_id} ") for each in self.published):
+                self.wrong.append("unstaged, and still published")
+            self.staged.discard(asked.volume_id)
+
     def _do(self, name: str, asked: Any) -> msgspec.Struct:
+        self._judge(name, asked)
         if name == "NodeGetCapabilities":
             can = [m.ServiceCapability(m.RpcType(rpc)) for rpc in self.rpcs]
             return m.GetCapabilitiesResponse(can)

@@ -123,6 +123,41 @@ def test_a_volume_from_first_to_last(story: Any, driver: PlayedDriver) -> None:
     story(tell)
 
 
+@pytest.mark.parametrize("moment", [0.0, 0.6, 1.2, 1.8, 2.4, 5.0])
+def test_a_kubelet_that_is_killed(story: Any, driver: PlayedDriver, moment: float) -> None:
+    """Whenever it happens, while volumes come or go: calls are in order, and nothing is left."""
+
+    async def once_more(it: NodeUnderTest) -> None:
+        await it.kill_kubelet()
+        await it.start_kubelet()
+        await driver.register()
+
+    async def tell(it: NodeUnderTest) -> None:
+        await driver.register()
+        await there_is_a_driver(it, attachRequired=False)
+        await there_is_a_claim(it)
+        driver.seconds = 0.5
+        await it.create("one", volumes=CLAIMED, containers=USING)
+        await it.create("two", volumes=CLAIMED, containers=USING)
+        await it.settle(moment)
+        await once_more(it)
+        await it.settle(20)
+        for name in ("one", "two"):
+            assert (await it.get(name)).status.phase == "Running"
+            await delete(it, name)
+        await it.settle(1 + moment)
+        await once_more(it)
+        await it.settle(90)
+        assert not await it.exists("one")
+        assert not await it.exists("two")
+        assert driver.wrong == []
+        assert (driver.staged, driver.published) == (set(), set())
+        assert not any((it.directory / "kubelet").rglob("vol_data.json"))
+        assert await in_use(it) == []
+
+    story(tell)
+
+
 def test_how_full_it_is(story: Any, driver: PlayedDriver) -> None:
     async def tell(it: NodeUnderTest) -> None:
         await driver.register()
