@@ -85,6 +85,18 @@ def test_what_is_not_said_stays_as_it_was(kybern, started, tmp_path):
     assert len(started) == 3
 
 
+@pytest.mark.usefixtures("started")
+def test_times_are_written_as_upstream_does(kybern, tmp_path):
+    words = ("up", "--data-dir", tmp_path / "data", "--control-plane-only", "--port", free_port())
+    grace, period = "--node-monitor-grace-period", "--horizontal-pod-autoscaler-sync-period"
+    assert kybern(*words, grace, "8s", period, "1m30s").code == 0
+    chosen = settings_file.load(tmp_path / "data/cluster.json")
+    assert (chosen.node_monitor_grace, chosen.autoscaler_period) == (8.0, 90.0)
+    done = kybern(*words, grace, "8")
+    assert done.code == 2
+    assert "'8' is no time" in done.err
+
+
 def test_a_running_cluster_is_not_taken_for_another(kybern, started, running):
     done = kybern("up", "--data-dir", running.root, "--port", "1", "--control-plane-only")
     assert (done.code, started) == (0, [])
