@@ -41,7 +41,7 @@ def pod(name, node):
 @pytest.fixture(scope="module")
 def fleet(busybox_archive):
     """A cluster of two nodes."""
-    with fleet_of(2, busybox_archive, "--node-monitor-grace-period", "8s") as cluster:
+    with fleet_of(2, busybox_archive, "--node-monitor-grace-period", "12s") as cluster:
         cluster.names = nodes(cluster)
         for number, node in enumerate(cluster.names, 1):
             cluster.kubectl("apply", "-f", "-", stdin=json.dumps(pod(f"p{number}", node)))
