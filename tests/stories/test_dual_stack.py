@@ -9,9 +9,13 @@ import pytest
 from kybern.cluster import prerequisites
 
 from .conftest import IMAGE, Cluster, eventually, fleet_of, short_directory
+from .test_nodes import far  # noqa: F401 - a fixture
 
 WHERE = {f"{kind.upper()}_IPS": f"status.{kind}IPs" for kind in ("pod", "host")}
-SERVER = "echo $HOSTNAME $POD_IPS $HOST_IPS >/tmp/index.html; exec httpd -f -p 8080 -h /tmp"
+SERVER = (
+    "echo $HOSTNAME $POD_IPS $HOST_IPS >/tmp/index.html;"
+    "dd if=/dev/zero of=/tmp/large bs=1024 count=1024 2>/dev/null; exec httpd -f -p 8080 -h /tmp"
+)
 
 
 def pod(name, node, command=SERVER):
@@ -20,6 +24,8 @@ def pod(name, node, command=SERVER):
         "name": "c", "image": IMAGE, "command": ["sh", "-c", command], "env": env,
         "ports": [{"name": "web", "containerPort": 8080}],
     }  # fmt: skip
+    if command == SERVER:
+        container["readinessProbe"] = {"tcpSocket": {"port": "web"}, "periodSeconds": 1}
     return {
         "apiVersion": "v1", "kind": "Pod",
         "metadata": {"name": name, "labels": {"app": "client" if name == "c" else "web"}},
@@ -80,10 +86,13 @@ def test_pods_have_both_and_reach_each_other_across_nodes(two):
         return
     a, b = ips(two, "a"), ips(two, "b")
     assert [":" in ip for ip in (*a, *b)] == [False, True] * 2
-    assert asked(two, "a", b[1], 8080) == {"b"}
-    assert asked(two, "b", a[1], 8080) == {"a"}
-    assert asked(two, "c", a[1], 8080) == {"a"}  # on the same node
-    assert asked(two, "", b[1], 8080) == {"b"}
+    for who, ip, answering in (
+        ("a", b[1], "b"),
+        ("b", a[1], "a"),
+        ("c", a[1], "a"),
+        ("", b[1], "b"),
+    ):
+        eventually(lambda w=who, i=ip, a=answering: asked(two, w, i, 8080) == {a}, 20)
     page = two.kubectl("exec", "c", "--", "wget", "-q", "-O-", url(b[1], 8080)).split()
     hosts = [each["ip"] for each in two.get("pod", "b")["status"]["hostIPs"]]
     assert page == ["b", ",".join(b), ",".join(hosts)]
@@ -165,3 +174,29 @@ def test_a_service_gives_one_up_and_gets_one_again(two):
     assert change("SingleStack") == [first]
     eventually(lambda: slices() == {"IPv4"} and asked(two, "c", six) == set(), 20)
     assert asked(two, "c", first, times=8) == {"a", "b"}
+
+
+def test_behind_a_router_both_go_through_the_tunnel(two, far, busybox_archive):  # noqa: F811
+    if two is None:
+        return
+    join = two.kybern("token", "create", "--print-join-command").stdout.split()[1:]
+    far(*join, "--node-name", "far")
+    far("image", "load", str(busybox_archive))
+    two.kubectl("apply", "-f", "-", stdin=json.dumps(pod("d", "far")))
+    two.kubectl("wait", "--for=condition=Ready", "pod/d", "--timeout=60s")
+    d, b = ips(two, "d"), ips(two, "b")
+    assert two.get("pod", "d")["status"]["hostIPs"] == [{"ip": "10.255.77.2"}]  # it has no other
+    for who, other, address in (("d", "b", b[1]), ("b", "d", d[1]), ("d", "a", ips(two, "a")[1])):
+        eventually(lambda w=who, o=other, a=address: asked(two, w, a, 8080) == {o}, 20)
+        fetch = f"timeout 20 wget -q -O- {url(address, 8080)}large | wc -c"  # none is too large
+        assert two.kubectl("exec", who, "--", "sh", "-c", fetch).split() == ["1048576"]
+    shown = subprocess.run(
+        ["ip", "-n", far.space, "-6", "route", "show", "proto", "107"],
+        capture_output=True, text=True, check=True,
+    )  # fmt: skip
+    assert shown.stdout.count("-vx") == 2
+    six = two.get("service", "web")["spec"]["clusterIPs"][1]
+    eventually(lambda: asked(two, "d", six, times=12) == {"a", "b", "d"}, 20)
+    two.kubectl("delete", "pod", "d", "--now")
+    far("down", "--purge")
+    two.kubectl("delete", "node", "far")

@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from kybern.cluster.settings import Settings
 
 INSIDE = "eth0"  # a node's end of its cable
-SETTINGS6 = "/proc/sys/net/ipv6/conf"
+SETTINGS6, NEIGHBOURS6 = "/proc/sys/net/ipv6/conf", "/proc/sys/net/ipv6/neigh"
 ETHERNET = 1500  # bytes in a packet, where nothing else is known
 
 
@@ -139,6 +139,9 @@ def _lay_ipv6(settings: Settings, name: str) -> None:
     _set(f"{SETTINGS6}/{name}/keep_addr_on_down")
     if settings.node_ip6 and settings.node_ip6 not in settings.gateways:
         _set(f"{SETTINGS6}/{name}/proxy_ndp")
+        _set(
+            f"{NEIGHBOURS6}/{name}/proxy_delay", value="0"
+        )  # up to 0.8 s, were it not the only one
         _ip([f"neigh replace proxy {settings.node_ip6} dev {name}"])
 
 
@@ -201,9 +204,9 @@ def _nft(script: str) -> None:
     _run(["nft", "-f", "-"], script)
 
 
-def _set(setting: str, space: str = "") -> None:
+def _set(setting: str, space: str = "", *, value: str = "1") -> None:
     where = ["ip", "netns", "exec", space] if space else []
-    _run([*where, "tee", setting], "1")
+    _run([*where, "tee", setting], value)
 
 
 def _run(words: list[str], text: str = "") -> str:
