@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from kybern.api.expressions import (
     authorizer,
     formats,
+    images,
     json_patches,
     lists,
     networks,
@@ -30,7 +31,7 @@ if TYPE_CHECKING:
 LIBRARIES = (
     text.FUNCTIONS, optionals.FUNCTIONS, sets.FUNCTIONS, lists.FUNCTIONS, regexes.FUNCTIONS,
     urls.FUNCTIONS, quantities.FUNCTIONS, networks.FUNCTIONS, formats.FUNCTIONS, semvers.FUNCTIONS,
-    authorizer.FUNCTIONS, json_patches.FUNCTIONS,
+    authorizer.FUNCTIONS, json_patches.FUNCTIONS, images.FUNCTIONS,
 )  # fmt: skip
 
 

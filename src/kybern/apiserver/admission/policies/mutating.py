@@ -22,7 +22,6 @@ from kybern.api.admissionregistration.v1 import (
 )
 from kybern.api.conform import Mismatch
 from kybern.api.custom.kinds import CustomKind
-from kybern.api.custom.objects import CustomObject
 from kybern.api.patch.schema import schema_of
 from kybern.apiserver.admission.policies import matching
 from kybern.apiserver.admission.policies.hooks import Hooks
@@ -197,9 +196,10 @@ def _mutate(review: Review, mutation: Mutation, each: Invocation, subject: Any) 
     from kybern.apiserver.admission.policies.subjects import restored
 
     shown = subject.shown(review.obj)
-    custom = each.wanted.kind if isinstance(shown, CustomObject) else None
-    node = custom.node if isinstance(custom, CustomKind) else schema_of(type(shown))
-    assert node is not None
+    kind = each.wanted.kind
+    node = kind.node if isinstance(kind, CustomKind) else None
+    if node is None or type(shown) is not kind.struct:  # built in, as a scale is
+        node = schema_of(type(shown))
     tree = each.hook.compiled.mutate(mutation, subject, each.param, node)
     if tree is subject["object"]:
         return

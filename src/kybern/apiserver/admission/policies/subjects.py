@@ -149,9 +149,8 @@ def converted(obj: Any, given: Resource, wanted: Resource) -> Any:
     if given is wanted:
         return obj
     if isinstance(given.kind, CustomKind):  # versions of one kind differ in name only
-        other = codec.clone(obj)
-        other.apiVersion = wanted.kind.api_version
-        return other
+        tree = {**codec.to_tree(obj), "apiVersion": wanted.kind.api_version}
+        return wanted.rebuilt(tree, wanted.struct)
     stored = given.to_stored(obj) if isinstance(given, ConvertedResource) else obj
     return wanted.from_stored(stored) if isinstance(wanted, ConvertedResource) else stored
 
