@@ -97,6 +97,8 @@ class Informer(Generic[T]):
         self._clock = client.clock
         self._what = what
         self._into = into
+        # Only what is decoded whole would keep them: for the others, cutting is wasted.
+        self._with_owners = into is Partial or not isinstance(what, type)
         self._scope: dict[str, Any] = {
             "namespace": namespace,
             "field_selector": field_selector,
@@ -222,16 +224,18 @@ class Informer(Generic[T]):
             into=self._into,
             **self._scope,
         )
-        fresh: dict[ObjectKey, T] | None = None if self.revision else {}
+        beginning = not self.revision
+        fresh: dict[ObjectKey, T] | None = {} if len(self.index) else None
         async with asyncio.timeout(timeout + GRACE), watch:
             handled = 0
             async for batch in watch.lines():
                 for line in batch:
-                    event = watch.decode(line)
-                    if fresh is None:
+                    event = watch.decode(line, owners=self._with_owners)
+                    if not beginning:
                         self._apply(event)
-                    elif self._collect(event, fresh):
-                        fresh = None
+                    elif self._begin(event, fresh):
+                        await self._complete(fresh, event.object)
+                        beginning = False
                     handled += 1
                     if handled % SLICE == 0:
                         await self._clock.sleep(0)
@@ -244,28 +248,46 @@ class Informer(Generic[T]):
         for item in items:
             _strip(item)
             fresh[key_of(item)] = item
-        self._replace(fresh, revision)
+        await self._replace(fresh)
+        self._is_complete(revision)
 
-    def _collect(self, event: WatchEvent[T], fresh: dict[ObjectKey, T]) -> bool:
-        """Take an event of the beginning; say whether it was the last of those."""
+    def _begin(self, event: WatchEvent[T], fresh: dict[ObjectKey, T] | None) -> bool:
+        """Take an event of the beginning; say whether it was the last of those.
+
+        Where there was nothing yet, nothing can be missing from what comes, so it is kept at once;
+        else it is gathered in `fresh`.
+        """
         obj: Any = event.object
         if event.type == BOOKMARK:
-            if INITIAL_EVENTS_END not in (obj.metadata.annotations or ()):
-                return False
-            self._replace(fresh, obj.metadata.resourceVersion)
-            return True
+            return INITIAL_EVENTS_END in (obj.metadata.annotations or ())
+        key = key_of(obj)
         if event.type == DELETED:
-            fresh.pop(key_of(obj), None)
+            if fresh is None:
+                self._removed(key, obj)
+            else:
+                fresh.pop(key, None)
         else:
             _strip(obj)
-            fresh[key_of(obj)] = obj
+            if fresh is None:
+                self._stored(key, obj)
+            else:
+                fresh[key] = obj
         return False
 
-    def _replace(self, fresh: dict[ObjectKey, T], revision: str) -> None:
+    async def _complete(self, fresh: dict[ObjectKey, T] | None, mark: Any) -> None:
+        if fresh is not None:
+            await self._replace(fresh)
+        self._is_complete(mark.metadata.resourceVersion)
+
+    async def _replace(self, fresh: dict[ObjectKey, T]) -> None:
         for key in [key for key in self.index.keys() if key not in fresh]:  # noqa: SIM118
             self._removed(key, None)
-        for key, obj in fresh.items():
+        for number, (key, obj) in enumerate(fresh.items(), 1):
             self._stored(key, obj)
+            if number % SLICE == 0:
+                await self._clock.sleep(0)
+
+    def _is_complete(self, revision: str) -> None:
         self.revision = revision
         self._progress = True
         self._synced.set()

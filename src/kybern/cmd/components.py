@@ -11,6 +11,7 @@ with a copy of its own when its turn comes.
 
 from __future__ import annotations
 
+import asyncio
 import random
 from typing import TYPE_CHECKING
 
@@ -65,7 +66,9 @@ class Components:
 
     def start(self, tasks: Tasks) -> None:
         """Start everything; it ends with the tasks, and gives back what it leads."""
-        informers = Informers(self._client(CONTROLLER_MANAGER, "kube-controller-manager"), tasks)
+        self._informers = informers = Informers(
+            self._client(CONTROLLER_MANAGER, "kube-controller-manager"), tasks
+        )
         if self._shared:
             identity = election.own_identity(self._directory.run / "identity")
             for name, user, work in (
@@ -80,6 +83,12 @@ class Components:
         if not self._settings.control_plane_only:
             own = self._client(MASTER, "kybern")
             node_role.keep(own, informers, tasks, self._settings.node_name)
+
+    async def wait_copied(self) -> None:
+        """Wait until controllers and scheduler have seen what there is, if they run here."""
+        await asyncio.sleep(0)  # the controllers are made when their host begins to run
+        while not all(informer.synced for informer in self._informers.running()):
+            await self._informers.wait_synced()
 
     def _election(self, name: str, identity: str) -> Election:
         lease = self._settings.lease_duration

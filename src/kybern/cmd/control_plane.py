@@ -9,6 +9,7 @@ By:   the supervisor.
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import sys
 from pathlib import Path
@@ -33,6 +34,8 @@ if TYPE_CHECKING:
     from kybern.lib.http.server import Server
 
 log = logs.get("control-plane")
+
+COPIED = 60.0  # seconds after which the garbage collector does no longer wait for the first copies
 
 
 def main() -> None:
@@ -64,8 +67,7 @@ async def control_plane(directory: Directory, settings: Settings) -> None:
             log.info("serving", port=listener.port)
             try:
                 async with Tasks("components", clock=SYSTEM) as running:
-                    _start_components(server, directory, settings, running)
-                    gc.freeze()  # what starting made stays for good: no need to look at it again
+                    await _start_components(server, directory, settings, running)
                     await asyncio.get_running_loop().create_future()
             finally:
                 await server.leave()
@@ -122,13 +124,26 @@ async def _listen(server: ApiServer, settings: Settings, context: ssl.SSLContext
         ) from None
 
 
-def _start_components(
+async def _start_components(
     server: ApiServer, directory: Directory, settings: Settings, tasks: Tasks
 ) -> None:
-    """Start controllers and scheduler; they are imported while the server serves already."""
+    """Start controllers and scheduler; they are imported while the server serves already.
+
+    Their copies of what there is stay for good, and may be millions of objects without a cycle
+    among them: the garbage collector does not look at those, neither meanwhile nor later.
+    """
     from kybern.cmd.components import Components
 
-    Components(server, directory, settings).start(tasks)
+    components = Components(server, directory, settings)
+    components.start(tasks)
+    gc.disable()
+    try:
+        with contextlib.suppress(TimeoutError):  # then something does not answer, and others work
+            async with asyncio.timeout(COPIED):
+                await components.wait_copied()
+    finally:
+        gc.freeze()
+        gc.enable()
 
 
 if __name__ == "__main__":

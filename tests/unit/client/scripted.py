@@ -43,6 +43,7 @@ class ScriptedApi:
         self.history: list[tuple[int, str, dict[str, Any]]] = []
         self.oldest = 100
         self.watch_list = True
+        self.cut_after: int | None = None  # so many objects of the next beginning
         self.refuse: bytes | None = None
         self.requests: list[Request] = []
         self.bodies: list[Any] = []
@@ -113,7 +114,10 @@ class ScriptedApi:
         broken = self.broken
         if initial:
             since = self.revision
-            for tree in list(self.objects.values()):
+            cut, self.cut_after = self.cut_after, None
+            for number, tree in enumerate(list(self.objects.values())):
+                if number == cut:
+                    raise Broken("cut")
                 yield _frame("ADDED", tree)
             annotations = {"k8s.io/initial-events-end": "true"}
             metadata = {"resourceVersion": str(since), "annotations": annotations}

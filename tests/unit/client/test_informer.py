@@ -87,6 +87,30 @@ def test_a_broken_watch_is_resumed_without_reading_everything_again():
     run_virtual(main())
 
 
+def test_a_beginning_that_breaks_off_is_no_copy():
+    async def main():
+        api = ScriptedApi()
+        for name in "abc":
+            api.put(pod(name))
+        api.cut_after = 2
+        story = Story(api)
+        story.informer.on(add=lambda _: synced.append(story.informer.synced))
+        synced: list[bool] = []
+        task = asyncio.create_task(story.informer.run())
+        await asyncio.sleep(0)
+        while len(synced) < 2:
+            await asyncio.sleep(0.01)
+        assert not story.informer.synced
+        api.delete("default", "a")
+        await story.informer.wait_synced()
+        assert story.names() == {"b", "c"}
+        assert story.heard == [("add", "a"), ("add", "b"), ("delete", "a"), ("add", "c")]
+        assert synced == [False] * 3
+        task.cancel()
+
+    run_virtual(main())
+
+
 def test_when_history_is_gone_handlers_hear_the_difference():
     async def main():
         api = ScriptedApi()
