@@ -5,6 +5,8 @@ would. It knows nothing of Kubernetes, and Kybern's part is all that sidecars do
 """
 
 import json
+import os
+import signal
 import tempfile
 from pathlib import Path
 
@@ -28,6 +30,11 @@ provisioner: {NAME}
 volumeBindingMode: WaitForFirstConsumer
 allowVolumeExpansion: true
 parameters: {{kind: plain, csi.storage.k8s.io/fstype: ext4}}
+---
+apiVersion: storage.k8s.io/v1
+kind: StorageClass
+metadata: {{name: at-once}}
+provisioner: {NAME}
 ---
 apiVersion: snapshot.storage.k8s.io/v1
 kind: VolumeSnapshotClass
@@ -176,3 +183,26 @@ def test_a_drivers_volumes_from_the_first_claim_to_the_last(k, cluster, driver):
     assert "/plugins/kubernetes.io/csi/" not in "".join(
         line for line in mounts.splitlines() if str(cluster.directory) in line
     )
+
+
+def test_a_volume_that_was_being_made_when_everything_died_is_not_forgotten(k, cluster, driver):
+    driver.fail({"CreateVolume": {"delay": 2, "times": 1}})
+    claim = {
+        "apiVersion": "v1", "kind": "PersistentVolumeClaim", "metadata": {"name": "unlucky"},
+        "spec": {
+            "accessModes": ["ReadWriteOnce"], "storageClassName": "at-once",
+            "resources": {"requests": {"storage": "32Mi"}},
+        },
+    }  # fmt: skip
+    k("apply", "-f", "-", stdin=json.dumps(claim))
+    making = "kybern.io/volume-is-being-made"
+    eventually(lambda: making in k.get("pvc", "unlucky")["metadata"]["finalizers"])
+    before = cluster.pid("control-plane")
+    os.kill(before, signal.SIGKILL)
+    eventually(lambda: cluster.pid("control-plane") != before)
+    eventually(lambda: k("delete", "pvc", "unlucky", "--wait=false", check=False).returncode == 0)
+    eventually(lambda: not k.get("pvc")["items"])
+    driver.fail({})
+    eventually(lambda: driver.calls("CreateVolume", "DeleteVolume")[-1]["method"] == "DeleteVolume")
+    assert driver.state()["volumes"] == {}
+    assert ours(cluster, "pv") == []
