@@ -162,6 +162,18 @@ def test_a_node_out_of_service_loses_them_at_once() -> None:
     play(story)
 
 
+def test_a_node_that_is_gone_keeps_nothing() -> None:
+    async def story(it: Cluster) -> None:
+        await pod(it, "p", "node-0")
+        await attacher_says(it, attached=True)
+        await node_says(it, "node-0", volumesInUse=[HANDLE])
+        await it.client.delete(Node, "node-0")
+        await it.settle(2)
+        assert await attachments(it) == []
+
+    play(story)
+
+
 def test_nothing_is_forgotten_or_done_twice_over_a_restart() -> None:
     async def story(it: Cluster) -> None:
         await pod(it, "p", "node-0")

@@ -174,6 +174,7 @@ def test_removing_is_tried_until_it_is_done(tmp_path: Path) -> None:
     async def story(it: Cluster, driver: Playing) -> None:
         await claim(it)
         driver.faults["DeleteVolume"] = ["INTERNAL", "INTERNAL"]
+        await it.client.delete(Secret, "s-c", "default")
         await it.client.delete(PersistentVolumeClaim, "c", "default")
         await it.settle(1)
         (volume,) = (await it.client.list(PersistentVolume))[0]

@@ -103,6 +103,7 @@ def test_a_snapshot_is_taken_restored_and_removed(tmp_path: Path) -> None:
         assert (await read(it, "d")).status.phase == "Bound"
         copy = tmp_path / "volumes" / f"vol-pvc-{made.metadata.uid}" / "data"
         assert copy.read_text() == "before"
+        await it.client.delete(Secret, "s", "default")
         await delete(it)
         await nothing_left(it, driver)
 

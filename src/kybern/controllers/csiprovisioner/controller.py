@@ -283,12 +283,13 @@ class CsiProvisioner:
         if driver is None:
             return LOOK_AGAIN if self._drivers.is_there(source.driver) else DONE
         try:
-            given = await self._secret(plan.deletion_secret(volume))
+            given = {}
+            with contextlib.suppress(CannotAskError):  # the Secret may be gone: do without
+                given = await self._secret(plan.deletion_secret(volume))
             request = m.DeleteVolumeRequest(source.volumeHandle, given)
             await driver.csi.delete_volume(request)
-        except (CsiError, CannotAskError) as error:
-            if isinstance(error, CsiError):
-                self._drivers.lost(source.driver, error)
+        except CsiError as error:
+            self._drivers.lost(source.driver, error)
             self._recorder.event(volume, "Warning", "VolumeFailedDelete", str(error))
             return self._patience.again(work)
         self._patience.forget(work)

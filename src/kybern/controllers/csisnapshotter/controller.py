@@ -7,6 +7,7 @@ By:   controllers.all. Stands aside for csi-snapshotter.
 
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING, Any
 
 from kybern.api import errors
@@ -87,7 +88,9 @@ class CsiSnapshotter:
         if deed is Deed.LOOK:
             return await self._look(content, driver)
         if deed is Deed.REMOVE:
-            given = await self._secrets(content)
+            given = {}
+            with contextlib.suppress(NotFoundError):  # the Secret may be gone: do without
+                given = await self._secrets(content)
             request = m.DeleteSnapshotRequest(plan.handle_of(content), given)
             await driver.csi.delete_snapshot(request)
             content = await self._client.update_status(plan.removed(content))

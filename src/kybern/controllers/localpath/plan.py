@@ -73,6 +73,9 @@ def refusal(claim: PersistentVolumeClaim) -> str:
         return "local volumes are directories: volumeMode Block is not supported"
     if claim.spec.selector is not None:
         return "claim Selector is not supported"
+    source = claim.spec.dataSourceRef or claim.spec.dataSource
+    if source is not None:
+        return f"local volumes begin empty: dataSource {source.kind} {source.name} is not supported"
     return ""
 
 
