@@ -150,7 +150,7 @@ class Plugins:
             log.warning("plugin does not answer", socket=socket.path, why=str(error))
             return False
         try:
-            self._registered[socket] = await self._register(plugin)
+            self._registered[socket] = await self._register(plugin, socket.path)
         except (Refused, CsiError, VolumeProblem, ApiError, Unreachable) as error:
             refusal = str(error)
             log.warning("plugin not registered", socket=socket.path, why=refusal)
@@ -160,9 +160,10 @@ class Plugins:
             log.warning("plugin not told", socket=socket.path, why=str(error))
         return not refusal
 
-    async def _register(self, plugin: PluginInfo) -> Driver:
+    async def _register(self, plugin: PluginInfo, path: str) -> Driver:
         check(plugin)
-        endpoint = plugin.endpoint.removeprefix("unix://")
+        # Without an endpoint the driver is behind the socket it has registered with.
+        endpoint = plugin.endpoint.removeprefix("unix://") or path
         driver = Driver(plugin.name, endpoint, self._drivers.connect(endpoint))
         try:
             await self._info.install(plugin.name, await driver.csi.node_get_info())

@@ -171,7 +171,7 @@ def test_limits_that_change(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
                         m.NodeGetInfoResponse("n", self.limit)
                     )
                 if method.endswith("GetInfo"):
-                    plugin = PluginInfo("CSIPlugin", "d.example.com", "/csi.sock", ["1.0.0"])
+                    plugin = PluginInfo("CSIPlugin", "d.example.com", "", ["1.0.0"])
                     return Codec(PluginInfo).encode(plugin)
                 return b""
 
@@ -185,6 +185,9 @@ def test_limits_that_change(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> 
             plugins = Plugins(Path(directory), played.drivers, info, it.clock, it.tasks)
             running = it.tasks.spawn(plugins.run(), name="plugins")
             await it.settle(125)
+            found = played.drivers.find("d.example.com")
+            assert found is not None
+            assert found.endpoint == f"{directory}/d.sock"
             running.cancel()
         [driver] = (await it.client.get(CSINode, "one")).spec.drivers
         assert driver.allocatable is not None
