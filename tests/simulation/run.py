@@ -76,8 +76,15 @@ _left_standing: list[Busy] = []
 """Holds worlds that never wait: taken apart, their tasks would go on in the middle of another."""
 
 
-def simulate(seed: int, *, profile: Profile | None = None, trace: bool = False) -> Outcome:
-    """Run a seed."""
+def simulate(
+    seed: int,
+    *,
+    profile: Profile | None = None,
+    trace: bool = False,
+    users: type[Users] = Users,
+    settled: type[Settled] = Settled,
+) -> Outcome:
+    """Run a seed, with these users and what is to hold in the end."""
     base = fresh()
     worlds: list[World] = []
     busy: tuple[str, ...] = ()
@@ -95,7 +102,7 @@ def simulate(seed: int, *, profile: Profile | None = None, trace: bool = False) 
             world = World(profile, rng, base)
             world.lines = [] if trace else None
             worlds.append(world)
-            await _hour(world)
+            await _hour(world, users(world), settled)
 
         loop_rng = type(rng)(f"loop {seed}") if profile.shuffled else FirstComes()
         try:
@@ -132,8 +139,8 @@ def limited() -> Iterator[None]:
         signal.signal(signal.SIGVTALRM, before)
 
 
-async def _hour(world: World) -> None:
-    users, misfortune = Users(world), Misfortune(world)
+async def _hour(world: World, users: Users, settled: type[Settled]) -> None:
+    misfortune = Misfortune(world)
     async with world.tasks as tasks:
         await world.start()
         tasks.spawn(users.run(), name="users")
@@ -145,7 +152,7 @@ async def _hour(world: World) -> None:
             if not await _ended(world, HOUR):
                 known = world.engine.revision
                 await world.clock.sleep(5)
-                for problem in Settled(world, users, known).problems():
+                for problem in settled(world, users, known).problems():
                     world.violate(problem)
         for component in world.components:
             await component.kill()
