@@ -1,25 +1,19 @@
 """Containers that get more or less of the node while they run.
 
-What a container has is read where it counts: in its cgroup, on the node and from inside.
+What a container has is read where it counts: in its cgroup.
 """
 
 import json
 import os
 import signal
-
-import pytest
+from pathlib import Path
 
 from tests.conformance.marks import conforms
 from tests.stories.conformance.pods import create, shell, start
 from tests.stories.conftest import eventually
 
 SLEEP = "exec sleep 3600"
-LIMIT = (
-    "cat /sys/fs/cgroup/memory/memory.limit_in_bytes /sys/fs/cgroup/memory.max 2>/dev/null || true"
-)
-QUOTA = (
-    "cat /sys/fs/cgroup/cpu/cpu.cfs_quota_us 2>/dev/null || cut -d' ' -f1 /sys/fs/cgroup/cpu.max"
-)
+CGROUPS = Path("/sys/fs/cgroup")
 
 
 def size(cpu="", memory="", cpu_limit="", memory_limit=""):
@@ -62,26 +56,44 @@ def in_force(k, name, sizes):
 
 
 def has(k, name, container):
-    """Return what a container's cgroup says of CPU and memory."""
-    said = k("exec", name, "-c", container, "--", "sh", "-c", f"({QUOTA}); ({LIMIT})").split()
-    return said[0], said[1]
+    """Return what a container's cgroup says of CPU and memory, as the node sees it."""
+    statuses = k.get("pod", name)["status"]["containerStatuses"]
+    [identity] = [c["containerID"].rpartition("/")[2] for c in statuses if c["name"] == container]
+    if (CGROUPS / "cgroup.controllers").exists():
+        quota, memory = (read("", identity, f"{kind}.max") for kind in ("cpu", "memory"))
+        return quota.split()[0], memory
+    return read("cpu", identity, "cpu.cfs_quota_us"), read(
+        "memory", identity, "memory.limit_in_bytes"
+    )
 
 
-def there_and_back(k, before, after):
-    name = start(k, containers(before))
-    assert all(c["restartCount"] == 0 for c in k.get("pod", name)["status"]["containerStatuses"])
-    for sizes in (after, before):
-        patch(k, name, sizes)
-        pod = in_force(k, name, sizes)
-        assert [c["restartCount"] for c in pod["status"]["containerStatuses"]] == [0] * len(sizes)
-        for container, each in sizes.items():
-            limits = each.get("limits", {})
-            quota, memory = has(k, name, container)
-            if cpu := limits.get("cpu"):
-                assert quota == str(max(1000, int(cpu.rstrip("m")) * 100))
-            if limit := limits.get("memory"):
-                assert memory == str(int(limit.rstrip("Mi")) << 20)
-    return name
+def read(hierarchy, identity, name):
+    [file] = (CGROUPS / hierarchy).glob(f"kubepods*/**/{identity}/{name}")
+    return file.read_text().strip()
+
+
+def there_and_back(k, before, *afters):
+    """Resize a pod to each of these sizes and back, all pods at the same time."""
+    names = [create(k, containers(before)) for _ in afters]
+    k("wait", "--for=condition=Ready", "pod", "--all", "--timeout=60s")
+    for turn in (afters, [before] * len(afters)):
+        for name, sizes in zip(names, turn, strict=True):
+            patch(k, name, sizes)
+        for name, sizes in zip(names, turn, strict=True):
+            pod = in_force(k, name, sizes)
+            restarts = [c["restartCount"] for c in pod["status"]["containerStatuses"]]
+            assert restarts == [0] * len(sizes)
+            check(k, name, sizes)
+    return names
+
+
+def check(k, name, sizes):
+    """Look at the cgroups of containers that have limits."""
+    for container, each in sizes.items():
+        limits = each["limits"]
+        quota, memory = has(k, name, container)
+        assert quota == str(max(1000, int(limits["cpu"].rstrip("m")) * 100))
+        assert memory == str(int(limits["memory"].rstrip("Mi")) << 20)
 
 
 GUARANTEED = {"c1": equal("20m", "35Mi"), "c2": equal("22m", "37Mi"), "c3": equal("24m", "39Mi")}
@@ -92,20 +104,18 @@ GUARANTEED = {"c1": equal("20m", "35Mi"), "c2": equal("22m", "37Mi"), "c3": equa
     "[sig-node] Pod InPlace Resize Container guaranteed pods with multiple containers 3 containers - increase cpu & mem on c1, decrease cpu & mem on c2, c3 - net decrease [MinimumKubeletVersion:1.34] [Conformance]",
     "[sig-node] Pod InPlace Resize Container guaranteed pods with multiple containers 3 containers - increase: CPU (c1,c3), memory (c2, c3) ; decrease: CPU (c2) [MinimumKubeletVersion:1.34] [Conformance]",
 )
-@pytest.mark.parametrize(
-    "after",
-    [
+def test_guaranteed_pods(k):
+    names = there_and_back(
+        k,
+        GUARANTEED,
         {"c1": equal("25m", "40Mi"), "c2": equal("27m", "42Mi"), "c3": equal("19m", "34Mi")},
         {"c1": equal("25m", "40Mi"), "c2": equal("17m", "32Mi"), "c3": equal("19m", "34Mi")},
         {"c1": equal("25m", "35Mi"), "c2": equal("17m", "42Mi"), "c3": equal("29m", "44Mi")},
-    ],
-    ids=["more", "less", "mixed"],
-)
-def test_guaranteed_pods(k, after):
-    name = there_and_back(k, GUARANTEED, after)
-    pod = k.get("pod", name)
-    assert pod["status"]["qosClass"] == "Guaranteed"
-    assert pod["metadata"]["generation"] == 3
+    )
+    for name in names:
+        pod = k.get("pod", name)
+        assert pod["status"]["qosClass"] == "Guaranteed"
+        assert pod["metadata"]["generation"] == 3
 
 
 @conforms(

@@ -97,6 +97,11 @@ def test_a_pod_grows_and_shrinks_while_it_runs(story: Any) -> None:
             "containers": [{"name": "main", "resources": size("200m", "128Mi")}],
             "generation": 2,
         }
+        kept = it.directory / "kubelet/allotments"
+        assert [file.stem for file in kept.iterdir()] == [pod.metadata.uid]
+        await it.client.delete(Pod, "pod", "default")
+        await it.settle(8)
+        assert list(kept.iterdir()) == []
 
     story(tell)
 
