@@ -8,16 +8,16 @@ By:   `cli/verbs/up.py` writes it, every program in `cmd/` reads it.
 import ipaddress
 import os
 import re
-from itertools import combinations
 from pathlib import Path
 
 import msgspec
+
+from kybern.cluster import networks
 
 NODES_MAX = 64
 GRACE = 50.0
 GRACE_MIN = 4.0
 """Seconds; with less, heartbeats would be several in a second."""
-SMALLEST_POOL = 4  # addresses: the first and the last are not given out
 STORE = re.compile(r"sqlite|memory|etcd://[^\s/?#]+:[0-9]+/?(\?[^\s#]*)?")
 
 
@@ -149,8 +149,7 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
                 "--nodes goes with neither --control-plane-only nor --runtime-endpoint: each node "
                 "has a container runtime of its own."
             )
-        problems += network_problems(self.service_cidr, self.cluster_cidr)
-        return problems or balancer_problems(self)
+        return problems + networks.problems(self)
 
     @property
     def dual_stack(self) -> bool:
@@ -221,59 +220,6 @@ class Settings(msgspec.Struct, frozen=True, kw_only=True):
     def server(self) -> str:
         """URL of the API server for programs on this machine."""
         return self.api_server or f"https://127.0.0.1:{self.port}"
-
-
-def network_problems(service_cidr: str, cluster_cidr: str) -> list[str]:
-    """Return what is wrong with the networks of ClusterIPs and pods, one sentence each."""
-    problems, families, known = [], [], []
-    for flag, text, limits in (
-        ("--service-cidr", service_cidr, (28, 124)),  # DNS has the tenth address
-        ("--cluster-cidr", cluster_cidr, (24, 64)),  # so much a node has
-    ):
-        try:
-            found = [ipaddress.ip_network(part) for part in text.split(",")]
-        except ValueError as error:
-            problems.append(f"{flag} {text} cannot be: {error}.")
-            continue
-        if [network.version for network in found] not in ([4], [4, 6]):
-            problems.append(
-                f"{flag} {text} cannot be: name a network of IPv4, or one of IPv4 and one of "
-                "IPv6, in this order."
-            )
-            continue
-        problems += [
-            f"{flag} {network} is too small: use a /{limit} or more."
-            for network, limit in zip(found, limits, strict=False)
-            if network.prefixlen > limit
-        ]
-        families.append(len(found))
-        known += found
-    if len(set(families)) > 1:
-        problems.append("--service-cidr and --cluster-cidr must be of the same IP families.")
-    if any(one.overlaps(other) for one, other in combinations(known, 2)):
-        problems.append("--service-cidr and --cluster-cidr must not overlap.")
-    return problems
-
-
-def balancer_problems(settings: Settings) -> list[str]:
-    """Return what is wrong with the networks asked for LoadBalancer Services."""
-    text = settings.load_balancer_cidr
-    flag = f"--load-balancer-cidr {text}"
-    try:
-        asked = [ipaddress.ip_network(part) for part in text.split(",") if part]
-    except ValueError as error:
-        return [f"{flag} cannot be: {error}."]
-    families = [network.version for network in asked]
-    if len(set(families)) < len(families) or (6 in families and not settings.dual_stack):
-        return [f"{flag} cannot be: name one network for each IP family of the cluster."]
-    others = (*settings.service_cidrs, *settings.cluster_cidrs, *settings.node_cidrs)
-    taken = [
-        other for other in map(ipaddress.ip_network, others) if any(map(other.overlaps, asked))
-    ]
-    if taken:
-        return [f"{flag} cannot be: it overlaps with {taken[0]}, which the cluster has already."]
-    small = [network for network in asked if network.num_addresses < SMALLEST_POOL]
-    return [f"{flag} is too small: use a /{small[0].max_prefixlen - 2} or more."] if small else []
 
 
 def save(settings: Settings, path: Path) -> None:

@@ -115,13 +115,17 @@ def test_a_machine_without_ipv6_is_one_sentence(start, monkeypatch):
         (("--service-cidr", "10.60.0.0/16", "--dual-stack"), "of the same IP families"),
         (
             ("--service-cidr", "10.60.0.0/16", "--cluster-cidr", "10.60.0.0/20"),
-            "must not overlap",
+            "10.60.0.0/16 and 10.60.0.0/20 overlap",
         ),
     ],
 )
 def test_networks_that_cannot_be(start, tmp_path, words, said):
     assert said in " ".join(start(*words).replace("│", " ").split())
     assert not (tmp_path / "data").exists()
+
+
+def test_networks_that_the_slot_has_for_nodes(start):
+    assert "10.178.0.0/24 and 10.178.0.0/16 overlap" in start("--cluster-cidr", "10.178.0.0/16")
 
 
 def test_a_control_plane_alone(start):

@@ -238,6 +238,8 @@ def _settle(directory: Directory, chosen: Settings) -> Settings:
         return msgspec.structs.replace(chosen, node_ip=slots.node_address())
     kept = chosen.slot if networks.are_kept(chosen) else None
     chosen = networks.of_slot(chosen, slots.claim(directory.root, earlier=kept))
+    if problems := networks.problems(chosen):
+        raise Failed(" ".join(problems))
     here = slots.node_address()
     return msgspec.structs.replace(
         chosen,
