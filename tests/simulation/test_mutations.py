@@ -124,7 +124,7 @@ PLANTED = [
     (delete_one_more, "too few pods", ROLLOUTS),
     (collect_nothing, "garbage", ROLLOUTS),
     (overwrite, "lost update", ROLLOUTS),
-    (forget_failures, "liveness", ROUGH),
+    (forget_failures, ("liveness", "garbage"), ROUGH),
     (resume_too_late, ("too many pods", "mirror", "liveness", "garbage"), ROUGH),
     (log_a_bug, "error logged", ROLLOUTS),
 ]
