@@ -15,6 +15,7 @@ from kybern.lib.cel.text import once
 from kybern.lib.cel.values import EvalError
 
 TYPE = "kubernetes.Semver"
+LONGEST = 1_000
 _NUMBER = r"(0|[1-9][0-9]*)"
 _VERSION = re.compile(
     rf"{_NUMBER}\.{_NUMBER}\.{_NUMBER}"
@@ -48,7 +49,7 @@ class Semver:
 
 def _parse(text: str, normalize: bool = False) -> Semver:
     match = _VERSION.fullmatch(_normalized(text) if normalize else text)
-    if match is None:
+    if match is None or len(text) > LONGEST:
         raise EvalError(_refusal(text))
     pre = tuple(
         (0, int(each), "") if each.isdigit() else (1, 0, each)

@@ -472,7 +472,7 @@ def _equal(left: Eval, right: Eval, wanted: bool) -> Eval:
     def run(f: Frame) -> bool:
         a, b = left(f), right(f)
         if type(a) in _SIZED and type(b) in _SIZED:
-            f[0] += -(-min(len(a), len(b)) // 10)
+            f[0] += -(-min(len(a), len(b)) // 10) - 1
         return equal(a, b) is wanted
 
     return run

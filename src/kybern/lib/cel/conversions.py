@@ -13,6 +13,8 @@ from decimal import Decimal
 
 from kybern.lib.cel.values import INT_MAX, INT_MIN, UINT_MAX, EvalError, UInt
 
+LONG = 1000
+"""Digits from which on nobody has to look at a number; Python would refuse to."""
 TRUE = frozenset(("1", "t", "T", "true", "TRUE", "True"))
 FALSE = frozenset(("0", "f", "F", "false", "FALSE", "False"))
 _WHOLE = re.compile(r"[+-]?[0-9]+")
@@ -53,7 +55,7 @@ def int_of_text(text: str) -> int:
     """`int("1")`."""
     if _WHOLE.fullmatch(text) is None:
         raise EvalError(f'strconv.ParseInt: parsing "{text}": invalid syntax')
-    value = int(text)
+    value = int(text) if len(text) < LONG else INT_MAX + 1
     if not INT_MIN <= value <= INT_MAX:
         raise EvalError(f'strconv.ParseInt: parsing "{text}": value out of range')
     return value
@@ -77,9 +79,10 @@ def uint_of_text(text: str) -> UInt:
     """`uint("1")`."""
     if not text.isascii() or not text.isdigit():
         raise EvalError(f'strconv.ParseUint: parsing "{text}": invalid syntax')
-    if int(text) > UINT_MAX:
+    value = int(text) if len(text) < LONG else UINT_MAX + 1
+    if value > UINT_MAX:
         raise EvalError(f'strconv.ParseUint: parsing "{text}": value out of range')
-    return UInt(int(text))
+    return UInt(value)
 
 
 def double_of_text(text: str) -> float:

@@ -44,6 +44,9 @@ def format_text(pattern: str, values: list[Any]) -> str:
             raise EvalError("could not parse formatting clause: unexpected end of string")
         if used >= len(values):
             raise EvalError(f"index {used} out of range")
+        if len(match[1] or "") > 3:
+            told = "could not parse formatting clause: error parsing precision: value out of range"
+            raise EvalError(told)
         out.append(_clause(match[2], match[1], values[used]))
         used += 1
     return "".join([*out, pattern[last:]])

@@ -22,6 +22,7 @@ if TYPE_CHECKING:
 DEPTH = 100
 """How deep expressions may be nested. cel-go says 250, but a level costs Python several frames."""
 LONGEST = 100_000
+LONGEST_NUMBER = 1_000
 RESERVED = frozenset(
     (
         "as", "break", "const", "continue", "else", "for", "function", "if", "import", "let",
@@ -238,6 +239,9 @@ class _Parser:
         if token.kind == lexer.FLOAT:
             return Const(at, -token.value if negative else token.value)
         digits = token.text.rstrip("uU") if token.kind == lexer.UINT else token.text
+        if len(digits) > LONGEST_NUMBER:
+            kind = "uint" if token.kind == lexer.UINT else "int"
+            raise Issue(at, f"invalid {kind} literal")
         value = int(digits, 16 if digits.startswith("0x") else 10)
         if token.kind == lexer.UINT:
             if value > UINT_MAX:

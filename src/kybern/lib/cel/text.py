@@ -12,7 +12,10 @@ from typing import Any
 from kybern.lib.cel.declarations import Overload
 from kybern.lib.cel.formatting import format_text, quote
 from kybern.lib.cel.standard import tenth
-from kybern.lib.cel.values import EvalError
+from kybern.lib.cel.values import CostExceeded, EvalError
+
+MOST = 100_000_000
+"""Characters of the longest text that replacing may make."""
 
 SPACE = (
     "".join(
@@ -62,6 +65,9 @@ def _upper(text: str) -> str:
 
 
 def _replace(text: str, old: str, new: str, count: int = -1) -> str:
+    found = text.count(old) if count < 0 else min(count, text.count(old))
+    if found * len(new) > MOST:
+        raise CostExceeded  # the cost that upstream counts does not see how long the result is
     return text.replace(old, new, count)
 
 

@@ -21,6 +21,8 @@ UNITS = {
     "getHours": 3600 * SECOND, "getMinutes": 60 * SECOND, "getSeconds": SECOND,
     "getMilliseconds": SECOND // 1000,
 }  # fmt: skip
+LONGEST = 100
+"""Digits in a part of a duration; no more make one that fits."""
 _RFC3339 = re.compile(
     r"(\d{4})-(\d\d)-(\d\d)T(\d\d):(\d\d):(\d\d)(?:\.(\d{1,9})\d*)?(Z|[+-]\d\d:\d\d)"
 )
@@ -74,7 +76,7 @@ def parse_duration(text: str) -> Duration:
     total, at = 0, 0
     while at < len(rest):
         match = _PART.match(rest, at)
-        if match is None:
+        if match is None or len(match[1]) > LONGEST:
             break
         whole, _, fraction = match[1].partition(".")
         unit = _NS[match[2]]

@@ -136,6 +136,10 @@ ERRORS = {
     "1 / 0 == 0 && true": "division by zero",
     "1 / 0 == 0 || false": "division by zero",
     "[0].all(x, 1 / x == 1)": "division by zero",
+    "duration('1' + s + 'h')": 'time: invalid duration "1(?=a)h"',
+    "'%.9999999999f'.format([1.0])": (
+        "could not parse formatting clause: error parsing precision: value out of range"
+    ),
 }
 
 
@@ -275,3 +279,14 @@ def test_long_chains() -> None:
     assert value(" && ".join(["true"] * 300)) is True
     with pytest.raises((CompileError, EvalError), match="expression recursion limit exceeded"):
         value(" + ".join(["n"] * 5000), n=0)
+
+
+def test_nothing_grows_without_bounds() -> None:
+    with pytest.raises(CostExceeded):
+        value("s.replace('', s)", s="x" * 100_000)
+    long = "9" * 5000
+    for text in ("int(s)", "uint(s)", "duration(s + 'h')"):
+        with pytest.raises(EvalError):
+            value(text, s=long)
+    with pytest.raises(CompileError, match="invalid int literal"):
+        ENVIRONMENT.compile(long)

@@ -116,6 +116,9 @@ class Variables(dict[str, Any]):
         self._scope = scope
         self._expressions = expressions
 
+    def __contains__(self, name: object) -> bool:
+        return name in self._expressions
+
     def __missing__(self, name: str) -> Any:
         expression = self._expressions.get(name)
         if expression is None:

@@ -193,7 +193,7 @@ class MutatingPolicies:
 
 def _mutate(review: Review, mutation: Mutation, each: Invocation, subject: Any) -> None:
     """Put the object after one mutation into the review."""
-    from kybern.apiserver.admission.policies.subjects import restored
+    from kybern.apiserver.admission.policies.subjects import kind_of, restored
 
     shown = subject.shown(review.obj)
     kind = each.wanted.kind
@@ -205,7 +205,7 @@ def _mutate(review: Review, mutation: Mutation, each: Invocation, subject: Any) 
         return
     changed = each.wanted.rebuilt(tree, type(shown))
     obj = restored(review, each.wanted, changed)
-    default_of(review.resource.kind)(obj)
+    default_of(kind_of(review))(obj)
     review.obj = obj
 
 

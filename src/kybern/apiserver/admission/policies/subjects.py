@@ -155,13 +155,21 @@ def converted(obj: Any, given: Resource, wanted: Resource) -> Any:
     return wanted.from_stored(stored) if isinstance(wanted, ConvertedResource) else stored
 
 
+def kind_of(review: Review) -> Kind:
+    """Return the kind of the object under review: that of a Binding is not that of its pod."""
+    part = review.resource.subresources.get(review.subresource) if review.subresource else None
+    return review.resource.kind if part is None else part.kind or review.resource.kind
+
+
 def _shown_kind(review: Review, kind: Kind) -> tuple[str, str, str]:
     if review.operation == CONNECT:
         name = CONNECTIONS.get(review.subresource, f"{kind.kind}ProxyOptions")
         return kind.group, kind.version, name
-    part = review.resource.subresources.get(review.subresource) if review.subresource else None
-    if part is not None:
-        kind = part.view.kind if part.view is not None else part.kind or kind
+    view = view_of(review)
+    if view is not None:
+        kind = view.kind
+    elif kind_of(review) is not review.resource.kind:
+        kind = kind_of(review)
     return kind.group, kind.version, kind.kind
 
 

@@ -190,3 +190,16 @@ async def test_mutations_of_a_scale(server: Server) -> None:
     await created(server, DEPLOYMENTS, deployment())
     answer = await server.patch(f"{DEPLOYMENTS}/d/scale", {"spec": {"replicas": 9}})
     assert answer.tree["spec"]["replicas"] == 3
+
+
+@serving
+async def test_mutations_of_a_binding(server: Server) -> None:
+    rules = {**CONFIG_MAPS, "operations": ["CREATE"], "resources": ["pods/binding"]}
+    noted = "Object{metadata: Object.metadata{annotations: {'to': object.target.name}}}"
+    await mutating(server, merging(noted), rules=rules)
+    await created(server, PODS, pod())
+    name = pod()["metadata"]["name"]
+    body = {"metadata": {"name": name}, "target": {"kind": "Node", "name": "one"}}
+    answer = await server.post(f"{PODS}/{name}/binding", body)
+    assert answer.status == 201, answer.tree
+    assert (await server.get(f"{PODS}/{name}")).tree["metadata"]["annotations"] == {"to": "one"}

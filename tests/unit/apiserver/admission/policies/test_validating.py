@@ -12,7 +12,7 @@ from tests.unit.apiserver.admission.policies.making import (
     policy,
     serving,
 )
-from tests.unit.apiserver.harness import Identity, Server
+from tests.unit.apiserver.harness import PODS, Identity, Server, pod
 
 
 async def refused(server: Server, body: Any = None, path: str = MAPS, **more: Any) -> str:
@@ -289,3 +289,28 @@ async def test_the_budget(server: Server) -> None:
     data = {f"{index:04}": "" for index in range(150)}
     told = await refused(server, config_map(data=data))
     assert told.endswith("operation cancelled: actual cost limit exceeded")
+
+
+@serving
+async def test_bindings_and_conversations(server: Server) -> None:
+    rules = [
+        {
+            "apiGroups": [""], "apiVersions": ["v1"], "operations": ["CREATE", "CONNECT"],
+            "resources": ["pods/binding", "pods/exec"],
+        }
+    ]  # fmt: skip
+    await policy(
+        server, "object.kind != 'Binding' || object.target.name == 'good'",
+        "object.kind != 'PodExecOptions' || !(object.stdin && 'sh' in object.command)",
+        "request.operation == 'CONNECT' ? request.subResource == 'exec' : true", rules=rules,
+    )  # fmt: skip
+    await bind(server)
+    await created(server, PODS, pod())
+    name = pod()["metadata"]["name"]
+    body = {"metadata": {"name": name}, "target": {"kind": "Node", "name": "bad"}}
+    assert (await server.post(f"{PODS}/{name}/binding", body)).status == 422
+    answer = await server.post(f"{PODS}/{name}/exec?command=sh&stdin=true", None)
+    assert answer.status == 422
+    assert answer.message.startswith(f'pods "{name}" is forbidden: ValidatingAdmissionPolicy')
+    body["target"]["name"] = "good"
+    assert (await server.post(f"{PODS}/{name}/binding", body)).status == 201
