@@ -51,11 +51,13 @@ class PodIndex:
     Attributes:
         namespaces: the labels of every namespace.
         terms: wish → how many pods on each row have it.
+        claimants: the pods that use claims by uid, with their rows.
     """
 
     def __init__(self, capacity: int) -> None:
         self.namespaces: dict[str, dict[str, str]] = {}
         self.terms: dict[Term, Counts] = {}
+        self.claimants: dict[str, tuple[int, PodInfo]] = {}
         self.everyone: Callable[[], Iterable[tuple[int, PodInfo]]] = tuple
         self._capacity = capacity
         self._tracked: dict[tuple[tuple[Matcher, ...], bool], _Tracked] = {}
@@ -79,6 +81,11 @@ class PodIndex:
     def shift(self, row: int, info: PodInfo, sign: int) -> None:
         """Note that a pod came to a row, or, with `sign` -1, left it."""
         pod = info.pod
+        if info.claims:
+            if sign > 0:
+                self.claimants[info.uid] = (row, info)
+            else:
+                self.claimants.pop(info.uid, None)
         for tracked in self._tracked.values():
             if tracked.matches(pod):
                 tracked.counts[row] += sign
@@ -102,6 +109,8 @@ class PodIndex:
 
     def clear(self, row: int) -> None:
         """Forget the pods of a row whose node is gone."""
+        for uid in [uid for uid, (its, _) in self.claimants.items() if its == row]:
+            del self.claimants[uid]
         for tracked in self._tracked.values():
             tracked.counts[row] = 0
         for term, counts in list(self.terms.items()):

@@ -15,6 +15,7 @@ from kybern.api.core import pods
 from kybern.api.core.resizing import held
 from kybern.api.quantity import to_milli, to_value
 from kybern.scheduler.pod_terms import terms_of
+from kybern.scheduler.volumes import claimed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -47,7 +48,8 @@ class PodInfo:
     """
 
     __slots__ = (
-        "_alike", "_terms", "fit", "key", "nonzero", "pod", "ports", "priority", "resizing", "uid",
+        "_alike", "_claims", "_terms", "fit", "key", "nonzero", "pod", "ports", "priority",
+        "resizing", "uid",
     )  # fmt: skip
 
     def __init__(self, pod: Pod) -> None:
@@ -63,6 +65,7 @@ class PodInfo:
         self.ports = tuple(pods.host_ports(spec))
         self._alike: tuple[Any, ...] | None = None
         self._terms: tuple[Term, ...] | None = () if spec.affinity is None else None
+        self._claims: tuple[str, ...] | None = None if spec.volumes else ()
 
     @property
     def alike(self) -> tuple[Any, ...]:
@@ -99,6 +102,13 @@ class PodInfo:
         return self._terms
 
     @property
+    def claims(self) -> tuple[str, ...]:
+        """The names of the claims the pod uses."""
+        if self._claims is None:
+            self._claims = tuple(each.name for each in claimed(self.pod))
+        return self._claims
+
+    @property
     def sort(self) -> tuple[Any, ...]:
         """Equal for pods of which one fits where the other does, whoever else runs there."""
         spec, metadata = self.pod.spec, self.pod.metadata
@@ -110,6 +120,7 @@ class PodInfo:
             labels,
             self.terms,
             _encode(spread) if spread else b"",
+            self.claims,
         )
 
     def __repr__(self) -> str:

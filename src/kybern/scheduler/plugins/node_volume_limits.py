@@ -61,11 +61,10 @@ class NodeVolumeLimits:
 def _there(nodes: Nodes, drivers: set[str]) -> dict[tuple[int, str], set[str]]:
     """Return the volumes of these drivers by row: of pods, and what is attached without one."""
     found: dict[tuple[int, str], set[str]] = {}
-    for row, info in nodes.pods.everyone():
-        if info.pod.spec.volumes:
-            for driver, names in volumes.of_drivers(info.pod, nodes.volumes).items():
-                if driver in drivers:
-                    found.setdefault((row, driver), set()).update(names)
+    for row, info in nodes.pods.claimants.values():
+        for driver, names in volumes.of_drivers(info.pod, nodes.volumes).items():
+            if driver in drivers:
+                found.setdefault((row, driver), set()).update(names)
     for node, driver, name in nodes.volumes.drivers.attached():
         place = nodes.index.get(node)
         if place is not None and driver in drivers:

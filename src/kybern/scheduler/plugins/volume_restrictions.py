@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any, Final
 
 import numpy as np
 
-from kybern.scheduler import volumes
 from kybern.scheduler.framework import News, Why
 
 if TYPE_CHECKING:
@@ -34,20 +33,18 @@ class VolumeRestrictions:
 
     def prepare(self, pod: PodInfo, nodes: Nodes) -> Any:
         """Look for pods that use the same; skip those without claims of this mode."""
-        if not pod.pod.spec.volumes:
-            return None
         namespace = pod.key[0]
         alone = set()
-        for each in volumes.claimed(pod.pod):
-            claim = nodes.volumes.claim(namespace, each.name)
+        for name in pod.claims:
+            claim = nodes.volumes.claim(namespace, name)
             if claim is not None and ONE_POD in (claim.spec.accessModes or ()):
-                alone.add(each.name)
+                alone.add(name)
         if not alone:
             return None
         taken: Bools = np.zeros(nodes.size, np.bool_)
-        for row, info in nodes.pods.everyone():
-            if info.key[0] == namespace and info.pod.spec.volumes and info.key != pod.key:
-                taken[row] |= any(each.name in alone for each in volumes.claimed(info.pod))
+        for row, info in nodes.pods.claimants.values():
+            if info.key[0] == namespace and info.key != pod.key:
+                taken[row] |= not alone.isdisjoint(info.claims)
         # Wherever it is, the volume is not free: all nodes are refused, but only that one's pod is
         # worth evicting.
         return taken if taken.any() else None

@@ -161,3 +161,21 @@ def test_only_where_there_is_room(capacities, expected):
     found = ask(VolumeBinding(), using("new"), capacities=capacities)
     assert found == expected
     assert NOTHING_TO_BIND not in found
+
+
+def test_pods_are_forgotten_with_their_nodes():
+    cache = cache_of(*NODES)
+    pod = using("c0", node="a")
+    cache.put_pod(pod)
+    index = cache.nodes.pods
+    assert list(index.claimants) == [pod.metadata.uid]
+    cache.remove_pod(pod.metadata.uid)
+    assert not index.claimants
+    cache.put_pod(pod)
+    cache.remove_node("a")
+    assert not index.claimants
+
+
+def test_pods_with_other_claims_are_of_another_sort():
+    assert PodInfo(using("c0")).sort == PodInfo(using("c0")).sort
+    assert PodInfo(using("c0")).sort != PodInfo(using("c1")).sort
