@@ -97,6 +97,26 @@ Scaling = Annotated[
 ]
 
 
+ShutdownGrace = Annotated[
+    float | None,
+    typer.Option(
+        "--shutdown-grace-period",
+        metavar="TIME",
+        parser=_duration,
+        help="What pods have to end before the machine shuts down.  [0s]",
+    ),
+]
+CriticalGrace = Annotated[
+    float | None,
+    typer.Option(
+        "--shutdown-grace-period-critical-pods",
+        metavar="TIME",
+        parser=_duration,
+        help="How much of it is for critical pods alone.  [0s]",
+    ),
+]
+
+
 def _directory(path: Path | None) -> directory.Directory:
     chosen = path or os.environ.get("KYBERN_DATA_DIR") or directory.default()
     return directory.Directory(Path(chosen).absolute())
@@ -139,24 +159,8 @@ def up(
     load_balancer_cidr: BalancerCidr = None,
     ingress_http_port: IngressHttp = None,
     ingress_https_port: IngressHttps = None,
-    shutdown_grace: Annotated[
-        float | None,
-        typer.Option(
-            "--shutdown-grace-period",
-            metavar="TIME",
-            parser=_duration,
-            help="What pods have to end before the machine shuts down.  [0s]",
-        ),
-    ] = None,
-    shutdown_grace_critical: Annotated[
-        float | None,
-        typer.Option(
-            "--shutdown-grace-period-critical-pods",
-            metavar="TIME",
-            parser=_duration,
-            help="How much of it is for critical pods alone.  [0s]",
-        ),
-    ] = None,
+    shutdown_grace: ShutdownGrace = None,
+    shutdown_grace_critical: CriticalGrace = None,
     node_monitor_grace: Grace = None,
     autoscaler_period: Scaling = None,
     foreground: Annotated[
@@ -242,6 +246,8 @@ def agent(
     ] = "",
     ingress_http_port: IngressHttp = None,
     ingress_https_port: IngressHttps = None,
+    shutdown_grace: ShutdownGrace = None,
+    shutdown_grace_critical: CriticalGrace = None,
     foreground: Annotated[
         bool, typer.Option("--foreground", help="Stay, log to the terminal, stop on Ctrl-C.")
     ] = False,
@@ -256,6 +262,7 @@ def agent(
         server=join, token=token, ca_hash=ca_hash, node_name=node_name, node_ip=node_ip,
         runtime_endpoint=runtime_endpoint, foreground=foreground,
         ingress_http_port=ingress_http_port, ingress_https_port=ingress_https_port,
+        shutdown_grace=shutdown_grace, shutdown_grace_critical=shutdown_grace_critical,
     )  # fmt: skip
     run(_directory(data_dir), request)
 

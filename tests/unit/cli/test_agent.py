@@ -64,14 +64,18 @@ def test_what_was_said_once_stays(kybern, machine, tmp_path, monkeypatch):
     words = ("agent", "--data-dir", tmp_path / "a")
     said = ("--ingress-http-port", "8080", "--runtime-endpoint", "unix:///run/cri.sock")
     kybern(*words, "--join", SERVER, "--token", "t.t", *said)
-    assert kybern(*words, "--ingress-https-port", "0").code == 0
+    grace = ("--shutdown-grace-period", "30s", "--shutdown-grace-period-critical-pods", "10s")
+    assert kybern(*words, "--ingress-https-port", "0", *grace).code == 0
     chosen = settings_file.load(Directory(tmp_path / "a").settings)
     assert (chosen.ingress_http_port, chosen.ingress_https_port) == (8080, 0)
     assert chosen.runtime_endpoint == "unix:///run/cri.sock"
+    assert (chosen.shutdown_grace, chosen.shutdown_grace_critical) == (30.0, 10.0)
     monkeypatch.setattr(agent.processes, "find", lambda _: 1)
     assert kybern(*words, "--ingress-http-port", "8080").code == 0
     done = kybern(*words, "--ingress-http-port", "8081")
     assert (done.code, "with another --ingress-http-port" in done.err) == (1, True)
+    done = kybern(*words, "--shutdown-grace-period", "5s")
+    assert (done.code, "with another --shutdown-grace-period" in done.err) == (1, True)
     monkeypatch.undo()
     done = kybern(*words, "--ingress-http-port", "70000")
     assert done.code == 2

@@ -37,6 +37,17 @@ if TYPE_CHECKING:
 PORT = 6443
 
 
+KEPT = (
+    "runtime_endpoint", "ingress_http_port", "ingress_https_port", "shutdown_grace",
+    "shutdown_grace_critical",
+)  # fmt: skip
+FLAGS = {
+    "shutdown_grace": "--shutdown-grace-period",
+    "shutdown_grace_critical": "--shutdown-grace-period-critical-pods",
+}
+"""Of these, the ones that have another name than their flag."""
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """The flags of `kybern agent`; "" and None for what was not said."""
@@ -49,16 +60,14 @@ class Request:
     runtime_endpoint: str = ""
     ingress_http_port: int | None = None
     ingress_https_port: int | None = None
+    shutdown_grace: float | None = None
+    shutdown_grace_critical: float | None = None
     foreground: bool = False
 
     @property
     def said(self) -> dict[str, Any]:
         """The settings that were said, and stay until something else is."""
-        return {
-            name: value
-            for name in ("runtime_endpoint", "ingress_http_port", "ingress_https_port")
-            if (value := getattr(self, name)) not in ("", None)
-        }
+        return {name: value for name in KEPT if (value := getattr(self, name)) not in ("", None)}
 
 
 def run(directory: Directory, request: Request) -> None:
@@ -131,7 +140,7 @@ def _accept(directory: Directory, request: Request, server: str) -> None:
         if getattr(chosen, name) != value:
             raise Failed(
                 f"the node in {directory.root} runs already, with another "
-                f"--{name.replace('_', '-')}: stop it with "
+                f"{FLAGS.get(name) or '--' + name.replace('_', '-')}: stop it with "
                 f"`kybern down --data-dir {directory.root}` first."
             )
     if chosen.api_server != server:
@@ -183,6 +192,8 @@ def settings_for(
         runtime_endpoint=kept.runtime_endpoint,
         ingress_http_port=kept.ingress_http_port,
         ingress_https_port=kept.ingress_https_port,
+        shutdown_grace=kept.shutdown_grace,
+        shutdown_grace_critical=kept.shutdown_grace_critical,
         dns_port=slots.free_port(10053, datagrams=True),
         kubelet_port=slots.free_port(10250),
         **own,
