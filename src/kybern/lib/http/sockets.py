@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     import asyncio
 
 _IDLE, _INTERVAL, _PROBES = 30, 10, 3
+_RTO_MAX_MS, _AGAIN = 44, 3000  # the option, which `socket` has no name for, and milliseconds
 
 
 def receive_buffer() -> memoryview:
@@ -39,6 +40,8 @@ def notice_dead_peer(transport: asyncio.BaseTransport) -> None:
     """Let the kernel find out, within a minute, that a silent peer is gone.
 
     A watch may be silent for hours; without probes a peer that lost its power would stay forever.
+    And one that was cut off for a while hears at once what was sent meanwhile: Linux from 6.15 on
+    sends again every three seconds, earlier ones wait as long again as it has taken already.
     """
     sock = transport.get_extra_info("socket")
     if sock is None or sock.family not in (socket.AF_INET, socket.AF_INET6):
@@ -48,3 +51,4 @@ def notice_dead_peer(transport: asyncio.BaseTransport) -> None:
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPIDLE, _IDLE)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPINTVL, _INTERVAL)
         sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_KEEPCNT, _PROBES)
+        sock.setsockopt(socket.IPPROTO_TCP, _RTO_MAX_MS, _AGAIN)
