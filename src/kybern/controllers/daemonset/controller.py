@@ -106,6 +106,8 @@ class DaemonSetController:
         if failure is not None:
             raise failure
         await self._truncate(key, daemon_set, history, pods)
+        if not (steps.create or steps.delete):
+            self._loop.looked(key, len(pods))
         return After(steps.check_after) if steps.check_after is not None else DONE
 
     # --- acting ------------------------------------------------------------------------------

@@ -83,6 +83,7 @@ class DisruptionController:
             text = f"Pod was expected by PDB {key} to be deleted but it wasn't"
             self._recorder.event(pod, "Warning", "NotDeleted", text)
         await self._write(budget, found.status)
+        self._loop.looked(key, len(pods))
         return DONE if found.check_after is None else After(found.check_after)
 
     async def forgive(self, key: Key) -> Outcome:

@@ -68,9 +68,11 @@ class EndpointsController:
         if service.metadata.deletionTimestamp is not None:
             return DONE
         members = (self._pods.get(*pod) for pod in self._selections.pods_of(key))
-        wanted = plan(service, [pod for pod in members if pod is not None], existing)
+        pods = [pod for pod in members if pod is not None]
+        wanted = plan(service, pods, existing)
         if wanted is not None:
             await self._write(key, service, wanted, existing)
+        self._loop.looked(key, len(pods))
         return DONE
 
     async def _write(
@@ -106,11 +108,11 @@ class EndpointsController:
 
     def _service_seen(self, service: Service) -> None:
         self._selections.put_service(service, self._pods.list(service.metadata.namespace or ""))
-        self._loop.add(key_of(service))
+        self._loop.hurry(key_of(service))
 
     def _service_gone(self, service: Service) -> None:
         self._selections.drop_service(key_of(service))
-        self._loop.add(key_of(service))
+        self._loop.hurry(key_of(service))
 
     def _pod_seen(self, pod: Pod) -> None:
         self._selections.put_pod(pod)

@@ -83,6 +83,7 @@ class EndpointSliceController:
         except ExceptionGroup as group:
             self._tell(service, group)
             raise
+        self._loop.looked(key, len(pods))
         return DONE
 
     async def _write(
@@ -136,11 +137,11 @@ class EndpointSliceController:
 
     def _service_seen(self, service: Service) -> None:
         self._selections.put_service(service, self._pods.list(service.metadata.namespace or ""))
-        self._loop.add(key_of(service))
+        self._loop.hurry(key_of(service))
 
     def _service_gone(self, service: Service) -> None:
         self._selections.drop_service(key_of(service))
-        self._loop.add(key_of(service))
+        self._loop.hurry(key_of(service))
 
     def _pod_seen(self, pod: Pod) -> None:
         self._selections.put_pod(pod)

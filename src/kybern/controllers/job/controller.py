@@ -89,6 +89,8 @@ class JobController:
         failure = await slow_start(steps.release, free, first=MANY) or failure
         if failure is not None:
             raise failure
+        if not (steps.create or steps.delete or steps.drop or steps.release):
+            self._loop.looked(key, len(pods))
         return After(steps.check_after) if steps.check_after is not None else DONE
 
     # --- acting ------------------------------------------------------------------------------

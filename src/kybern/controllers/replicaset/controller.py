@@ -24,7 +24,6 @@ from kybern.controllers.runtime.controller import Loop
 from kybern.controllers.runtime.dependents import Dependents
 from kybern.controllers.runtime.expectations import Expectations
 from kybern.controllers.runtime.ownership import BY_CONTROLLER, INDEXERS, claim, controller_of
-from kybern.controllers.runtime.pacing import Pacing
 from kybern.controllers.runtime.reconcile import DONE, After, Key, Outcome, key_of
 
 if TYPE_CHECKING:
@@ -72,7 +71,6 @@ class ReplicaSetController:
         self._pods = ctx.informers.of(Pod, indexers=INDEXERS)
         self._expected_pods: Expectations[Key] = Expectations(self._pods)
         self._expected_status: Expectations[Key] = Expectations(self._sets)
-        self._pacing: Pacing[Key] = Pacing(ctx.clock)
         self._unsure: dict[Key, list[Pod]] = {}
         """Pods that may be deleted: the server did not answer."""
         self._loop: Loop[Key] = Loop(
@@ -97,8 +95,9 @@ class ReplicaSetController:
 
     def _changed(self, old: Any, new: Any) -> None:
         if old.metadata.generation != new.metadata.generation:
-            self._pacing.forget(key_of(new))
-        self._loop.add(key_of(new))
+            self._loop.hurry(key_of(new))
+        else:
+            self._loop.add(key_of(new))
 
     async def reconcile(self, key: Key) -> Outcome:
         """Bring the number of pods closer to what is wanted, then write the status."""
@@ -107,12 +106,9 @@ class ReplicaSetController:
             self._expected_pods.forget(key)
             self._expected_status.forget(key)
             self._unsure.pop(key, None)
-            self._pacing.forget(key)
             return DONE
         if not self._expected_status.satisfied(key):
             return CAUGHT_UP
-        if wait := self._pacing.wait(key):
-            return After(wait)
         await self._make_sure(key)  # before the cache is read: that must not be older
         if not self._expected_pods.satisfied(key):
             return CAUGHT_UP  # what is missing brings us back
@@ -132,7 +128,7 @@ class ReplicaSetController:
         check = await self._report(key, replica_set, pods, failure)
         if failure is not None:
             raise errors.ServiceUnavailable(failure.message)
-        self._pacing.looked(key, len(pods))
+        self._loop.looked(key, len(pods))
         return After(check) if outcome is DONE and check is not None else outcome
 
     def _plan(self, replica_set: Any, pods: list[Pod]) -> Plan:

@@ -73,15 +73,23 @@ class ResourceQuotaController:
             if informer is not None:
                 await informer.wait_synced()
 
+        looked = 0
+
         def objects(resource: Resource) -> Iterable[Any] | None:
+            nonlocal looked
             informer = self._counted[resource]
-            return None if informer is None else informer.list(key.namespace)
+            if informer is None:
+                return None
+            there = informer.list(key.namespace)
+            looked += len(there)
+            return there
 
         found = status(quota, objects, self._clock.now())
         if not codec.equal(found, quota.status):
             mine = codec.clone(quota)
             mine.status = found
             await self._client.update_status(mine)
+        self._loop.looked(key, looked)
         return After(RESYNC)
 
     def _informer(self, resource: Resource) -> Informer[Any] | None:

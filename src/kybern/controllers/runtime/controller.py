@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Generic, TypeVar
 from kybern.api import errors
 from kybern.client.transport import Unreachable
 from kybern.client.workqueue import QueueClosed, WorkQueue
+from kybern.controllers.runtime.pacing import Pacing
 from kybern.controllers.runtime.reconcile import Terminal
 from kybern.lib import logs
 
@@ -49,11 +50,25 @@ class Loop(Generic[K]):
         self._reconcile = reconcile
         self._after = after
         self._workers = workers
+        self._pacing: Pacing[K] = Pacing()
         self._done = 0
         self._failed = 0
 
     def add(self, key: K) -> None:
         """Have a key reconciled."""
+        self.queue.add(key)
+
+    def looked(self, key: K, objects: int) -> None:
+        """Note that this look took in so many objects: the next one is not at once if it is many.
+
+        For a `reconcile` whose every call looks at all that belongs to a key, and that found
+        nothing to do which the next call would go on with.
+        """
+        self._pacing.looked(key, objects, asyncio.get_running_loop().time())
+
+    def hurry(self, key: K) -> None:
+        """Have a key reconciled at once, however large: something else is wanted of it."""
+        self._pacing.forget(key)
         self.queue.add(key)
 
     async def run(self) -> None:
@@ -75,7 +90,11 @@ class Loop(Generic[K]):
             except QueueClosed:
                 return
             try:
-                await self._once(key)
+                wait = self._pacing.wait(key, asyncio.get_running_loop().time())
+                if wait:
+                    self.queue.add_after(key, wait)
+                else:
+                    await self._once(key)
             finally:
                 self.queue.done(key)
 

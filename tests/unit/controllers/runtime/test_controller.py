@@ -173,3 +173,29 @@ def test_configurations_are_checked():
 
 def test_names_are_unique():
     assert len(set(names())) == len(names())
+
+
+def test_what_is_large_is_not_looked_at_again_at_once():
+    async def main():
+        times = []
+
+        async def reconcile(key):
+            times.append(asyncio.get_running_loop().time())
+            loop.looked(key, 10_000)
+            return DONE
+
+        loop = Loop("test", reconcile)
+        task = asyncio.create_task(loop.run())
+        for _ in range(50):
+            loop.add(KEY)
+            await asyncio.sleep(0.001)
+        await asyncio.sleep(1)
+        loop.add(KEY)
+        await asyncio.sleep(0.001)
+        loop.hurry(KEY)
+        await asyncio.sleep(0)
+        task.cancel()
+        return times
+
+    times = run_virtual(main())
+    assert times == pytest.approx([0, 0.2, 1.05, 1.051])
