@@ -14,6 +14,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from msgspec.structs import astuple
+
 from kybern.api.fields import FieldInfo, Shape, fields_of
 from kybern.api.pointers import is_pointer
 
@@ -49,7 +51,7 @@ def _visitor(struct: type) -> Visit:
         _visitors[struct] = _late(struct)  # for types that hold themselves
         infos = fields_of(struct).values()
         attrs = tuple(info.attr for info in infos if _may_go(struct, info))
-        _visitors[struct] = _compile(attrs, tuple(_inner(infos)))
+        _visitors[struct] = _compile(struct, attrs, tuple(_inner(infos)))
     return _visitors[struct]
 
 
@@ -71,21 +73,36 @@ def _inner(infos: Iterable[FieldInfo]) -> Iterable[tuple[str, Shape, Visit]]:
             yield info.attr, info.shape, _visitor(info.element)
 
 
-def _compile(attrs: tuple[str, ...], inner: tuple[tuple[str, Shape, Visit], ...]) -> Visit:
+def _compile(
+    struct: type, attrs: tuple[str, ...], inner: tuple[tuple[str, Shape, Visit], ...]
+) -> Visit:
+    names = struct.__struct_fields__  # type: ignore[attr-defined]
+    within = tuple(
+        (names.index(attr), shape is Shape.STRUCT, visit) for attr, shape, visit in inner
+    )
+
     def visit(obj: Any) -> None:
+        values = astuple(obj)
+        for value in values:
+            if not value and value is not None:
+                clear(obj)
+                values = astuple(obj)
+                break
+        for at, is_struct, look in within:
+            value = values[at]
+            if value is None:
+                continue
+            if is_struct:
+                look(value)
+            else:
+                for item in value.values() if type(value) is dict else value:
+                    if item is not None:
+                        look(item)
+
+    def clear(obj: Any) -> None:
         for attr in attrs:
             value = getattr(obj, attr)
             if value is not None and not value:
                 setattr(obj, attr, None)
-        for attr, shape, within in inner:
-            value = getattr(obj, attr)
-            if value is None:
-                continue
-            if shape is Shape.STRUCT:
-                within(value)
-            else:
-                for item in value if shape is Shape.LIST else value.values():
-                    if item is not None:
-                        within(item)
 
     return visit
