@@ -44,10 +44,13 @@ class Hooks:
     def __init__(self) -> None:
         self.asked: list[Tree] = []
         self.slow = 0.0
+        self.broken = ""
 
     async def app(self, request: Request) -> Response:
         review = json.loads(await request.body(1 << 22))
         asked = review["request"]
+        if review["kind"] == "ConversionReview":
+            return _json({**review, "response": self.convert(asked)})
         self.asked.append(asked)
         answer = getattr(self, request.path.strip("/").replace("-", "_"))(asked)
         if request.path == "/always-allow-delay-5s":
@@ -56,7 +59,22 @@ class Hooks:
             "kind": review["kind"], "apiVersion": review["apiVersion"],
             "response": {"uid": asked["uid"], **answer},
         }  # fmt: skip
-        return Response(200, json.dumps(body).encode(), "application/json", ())
+        return _json(body)
+
+    def convert(self, asked: Tree) -> Tree:
+        """Keep `hostPort` in v1, and `host` and `port` in v2."""
+        self.asked.append(asked)
+        if self.broken:
+            return {"uid": asked["uid"], "result": {"status": "Failed", "message": self.broken}}
+        made = []
+        for obj in asked["objects"]:
+            new = {**obj, "apiVersion": asked["desiredAPIVersion"]}
+            if new["apiVersion"].endswith("/v2") and "hostPort" in new:
+                new["host"], _, new["port"] = new.pop("hostPort").partition(":")
+            elif new["apiVersion"].endswith("/v1") and "host" in new:
+                new["hostPort"] = f"{new.pop('host')}:{new.pop('port')}"
+            made.append(new)
+        return {"uid": asked["uid"], "result": {"status": "Success"}, "convertedObjects": made}
 
     def always_allow_delay_5s(self, asked: Tree) -> Tree:
         return allowed()
@@ -106,6 +124,10 @@ class Hooks:
     def add_label(self, asked: Tree) -> Tree:
         labels = {"added-label": "yes", **(asked["object"]["metadata"].get("labels") or {})}
         return allowed({"op": "add", "path": "/metadata/labels", "value": labels})
+
+
+def _json(tree: Tree) -> Response:
+    return Response(200, json.dumps(tree).encode(), "application/json", ())
 
 
 def _add(key: str) -> Tree:

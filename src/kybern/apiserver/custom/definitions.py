@@ -21,6 +21,7 @@ from kybern.api.apiextensions.v1 import (
 from kybern.api.apiregistration.v1 import APIService, APIServiceSpec
 from kybern.api.custom.kinds import kind_of
 from kybern.api.meta.v1 import ObjectMeta
+from kybern.apiserver.custom.conversion import Conversion
 from kybern.apiserver.custom.resource import CustomResource, looks
 from kybern.apiserver.registry.apiextensions.definitions import FINALIZER, set_condition
 from kybern.lib import logs
@@ -114,9 +115,11 @@ class Definitions:
         spec = definition.spec
         storage = next((v.name for v in spec.versions if v.storage), "")
         look = looks(definition)
-        converts = spec.conversion is not None and spec.conversion.strategy == "Webhook"
+        conversion = None
+        if spec.conversion is not None and spec.conversion.strategy == "Webhook":
+            conversion = Conversion(self._services, definition)
         made = [
-            CustomResource(kind_of(definition, version), version, storage, look, converts=converts)
+            CustomResource(kind_of(definition, version), version, storage, look, conversion)
             for version in in_order(spec.versions)
             if version.served
         ]

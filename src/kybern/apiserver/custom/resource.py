@@ -5,12 +5,13 @@ Out:  a Resource: where objects are, how they read and look.
 By:   custom.definitions.
 
 Objects are stored in the storage version and shown in any: without a webhook, versions differ in
-name only. What was stored under an earlier schema is pruned and filled in when it is read; that is
-done once per object and kept.
+name only; with one, it is asked first (`ready`, `encoded`). What was stored under an earlier schema
+is pruned and filled in when it is read; that is done once per object and kept.
 """
 
 from __future__ import annotations
 
+import hashlib
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
@@ -28,15 +29,17 @@ from kybern.apiserver.registry.resource import Resource, Subresource
 from kybern.apiserver.registry.selectable import Fields, Peek
 from kybern.lib.clock import SYSTEM
 from kybern.store import keys
+from kybern.store.wire import with_revision
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterable, Sequence
 
     from kybern.api.apiextensions.v1 import (
         CustomResourceDefinition,
         CustomResourceDefinitionVersion,
     )
     from kybern.api.custom.kinds import CustomKind
+    from kybern.apiserver.custom.conversion import Conversion
     from kybern.store.interface import Entry, Event
 
 KEPT = 20_000  # objects whose present form is kept
@@ -51,8 +54,7 @@ class CustomResource(Resource):
         version: CustomResourceDefinitionVersion,
         storage_version: str,
         look: type[Peek],
-        *,
-        converts: bool = False,
+        conversion: Conversion | None = None,
     ) -> None:
         self.kind = kind
         self.custom = kind
@@ -70,8 +72,10 @@ class CustomResource(Resource):
         self.node = kind.node
         self.item_head = f'{{"kind":"{kind.kind}","apiVersion":"{kind.api_version}",'.encode()
         self._stored = f"{kind.group}/{storage_version}"
-        self._converts = converts
-        self._shown: dict[str, tuple[int, bytes]] = {}
+        self._conversion = conversion
+        self.converts = conversion is not None
+        self.chosen_as_shown = bool(version.selectableFields)
+        self._shown: dict[bytes, bytes] = {}
 
     def decode(self, entry: Entry) -> Any:
         """Return the stored object as this version has it; it is yours."""
@@ -84,14 +88,12 @@ class CustomResource(Resource):
         return reading.from_tree(tree, self.custom)[0]
 
     def encode(self, obj: Any) -> bytes:
-        """Return the bytes to store, in the storage version.
+        """Return the bytes to store: in the storage version, where that differs in name only.
 
         Raises:
             BadRequest: nobody could read it again.
         """
         obj.metadata.resourceVersion = None
-        if obj.apiVersion != self._stored:
-            self._check_convertible()
         served, obj.apiVersion = obj.apiVersion, self._stored
         data = codec.encode(obj)
         obj.apiVersion = served
@@ -99,41 +101,74 @@ class CustomResource(Resource):
             raise errors.BadRequest(bounds.TOO_DEEP)
         return data
 
-    def wire(self, entry: Entry) -> bytes:
-        """Return the bytes a client gets."""
-        structure = self.custom.structure
-        assert structure is not None
-        wire = entry.wire if entry.revision else entry.data
-        if structure.keeps_all and not structure.fills and wire.startswith(self.item_head):
-            return wire
-        kept = self._shown.get(entry.key)
-        if kept is not None and kept[0] == entry.revision and entry.revision:
-            return kept[1]
-        if not wire.startswith(self.item_head):
-            self._check_convertible()
-        obj, _ = reading.from_tree(codec.decode_tree(wire), self.custom)
-        shown = codec.encode(obj)
-        if entry.revision:
-            if len(self._shown) >= KEPT:
-                self._shown.clear()
-            self._shown[entry.key] = (entry.revision, shown)
-        return shown
+    async def encoded(self, obj: Any) -> bytes:
+        """Return the bytes to store, in the storage version."""
+        if self._conversion is None or obj.apiVersion == self._stored:
+            return self.encode(obj)
+        obj.metadata.resourceVersion = None
+        (tree,) = await self._conversion.convert([codec.to_tree(obj)], self._stored)
+        return codec.encode(in_order(tree))
 
-    def _check_convertible(self) -> None:
-        """See that an object of another version may just be called one of this.
+    async def ready(self, entries: Iterable[Entry]) -> None:
+        """Have the webhook convert what is stored in another version.
 
         Raises:
-            InternalError: only its webhook could tell.
+            InternalError: it did not.
         """
-        if self._converts:
-            raise errors.InternalError.of(
-                f"conversion webhook for {self._stored}, Kind={self.kind.kind} failed: conversion "
-                "webhooks are not supported yet"
-            )
+        if self._conversion is None:
+            return
+        while len(self._shown) > KEPT:
+            del self._shown[next(iter(self._shown))]
+        missing = {
+            digest: data
+            for entry in entries
+            if not (data := entry.data).startswith(self.item_head)
+            and (digest := _digest(data)) not in self._shown
+        }
+        if not missing:
+            return
+        trees = [codec.decode_tree(data) for data in missing.values()]
+        converted = await self._conversion.convert(trees, self.kind.api_version)
+        for digest, tree in zip(missing, converted, strict=True):
+            self._shown[digest] = self._presented(tree)
+
+    def wire(self, entry: Entry) -> bytes:
+        """Return the bytes a client gets; of a dry run, without a resourceVersion."""
+        structure = self.custom.structure
+        assert structure is not None
+        if structure.keeps_all and not structure.fills:
+            given = super().wire(entry)
+            if given.startswith(self.item_head):
+                return given
+        shown = self._present(entry.data)
+        return with_revision(shown, entry.revision)[0] if entry.revision else shown
+
+    def _present(self, data: bytes) -> bytes:
+        """Return the served form of what is stored; made once, and kept for a while."""
+        digest = _digest(data)
+        shown = self._shown.get(digest)
+        if shown is None:
+            if len(self._shown) > KEPT:
+                del self._shown[next(iter(self._shown))]
+            shown = self._shown[digest] = self._presented(codec.decode_tree(data))
+        return shown
+
+    def _presented(self, tree: Any) -> bytes:
+        return codec.encode(reading.from_tree(tree, self.custom)[0])
 
     def frame(self, event: Event) -> bytes:
         """Return the line a watcher gets."""
         return b'{"type":"%b","object":%b}\n' % (event.type.encode(), self.wire(event.entry))
+
+
+def in_order(tree: dict[str, Any]) -> dict[str, Any]:
+    """Return an object with kind and metadata first, as the store expects it."""
+    head = {name: tree[name] for name in ("kind", "apiVersion", "metadata")}
+    return {**head, **tree}
+
+
+def _digest(data: bytes) -> bytes:
+    return hashlib.blake2b(data, digest_size=16).digest()
 
 
 def looks(definition: CustomResourceDefinition) -> type[Peek]:

@@ -22,21 +22,23 @@ if TYPE_CHECKING:
 class Choice:
     """What labels and fields the chosen objects have."""
 
-    __slots__ = ("_fields", "_labels", "_look")
+    __slots__ = ("_fields", "_labels", "_look", "_see")
 
     def __init__(
         self,
         labels: selectors.Selector | None,
         fields: tuple[tuple[Callable[[Any], str], str, bool], ...],
         look: Callable[[bytes], Any],
+        see: Callable[[Entry], bytes] | None = None,
     ) -> None:
         self._labels = labels
         self._fields = fields
         self._look = look
+        self._see = see
 
     def takes(self, entry: Entry) -> bool:
         """Say whether an object is chosen."""
-        peek = entry.attributes
+        peek = entry.attributes if self._see is None else self._look(self._see(entry))
         if peek is None:
             peek = self._look(entry.held)
         for getter, value, equal in self._fields:
@@ -73,4 +75,5 @@ def choice(ctx: RequestContext, resource: Resource) -> tuple[Choice | None, str]
         labels = None
     if not fields and labels is None:
         return None, ""
-    return Choice(labels, tuple(fields), resource.fields.look), name
+    see = resource.wire if fields and resource.chosen_as_shown else None
+    return Choice(labels, tuple(fields), resource.fields.look, see), name

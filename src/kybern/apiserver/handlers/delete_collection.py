@@ -33,6 +33,8 @@ async def delete_collection(ctx: RequestContext) -> Response:
     chosen, _ = choice(ctx, resource)
     options = await delete_options(ctx)
     found = ctx.services.store.list(resource.scope(ctx.namespace))
+    if resource.converts:
+        await resource.ready(found.entries)
     entries = [e for e in found.entries if chosen is None or chosen.takes(e)]
     kept: list[Entry] = []
     for start in range(0, len(entries), AT_ONCE):

@@ -31,22 +31,27 @@ class Framer:
     """All events, as they are stored."""
 
     def __init__(self, resource: Resource) -> None:
-        self._resource = resource
+        self.resource = resource
 
     def initial(self, entries: Sequence[Entry]) -> bytes:
         """Return existing objects as ADDED lines."""
         return b"".join([self._line(ADDED, entry) for entry in entries])
 
+    async def ready(self, batch: Sequence[Event]) -> None:
+        """Have the served form of all objects of a batch at hand."""
+        before = [event.previous for event in batch if event.previous is not None]
+        await self.resource.ready([*(event.entry for event in batch), *before])
+
     def events(self, batch: Sequence[Event]) -> bytes:
         """Return the lines of a batch."""
-        frame = self._resource.frame
+        frame = self.resource.frame
         if len(batch) == 1:
             return frame(batch[0])
         return b"".join([frame(event) for event in batch])
 
     def bookmark(self, revision: int, *, ends_initial: bool = False) -> bytes:
         """Return a line that only says how far the watch has come."""
-        kind = self._resource.kind
+        kind = self.resource.kind
         annotation = b',"annotations":{"%b":"true"}' % INITIAL_END.encode() if ends_initial else b""
         return (
             b'{"type":"BOOKMARK","object":{"kind":"%b","apiVersion":"%b","metadata":'
@@ -58,7 +63,7 @@ class Framer:
         return b'{"type":"%b","object":%b}\n' % (type_.encode(), self._show(entry))
 
     def _show(self, entry: Entry) -> bytes:
-        return self._resource.wire(entry)
+        return self.resource.wire(entry)
 
 
 class ChoosingFramer(Framer):
@@ -88,7 +93,7 @@ class ChoosingFramer(Framer):
         return self._line(DELETED, _as_of(event))
 
     def _unchanged(self, event: Event) -> bytes:
-        return self._resource.frame(event)
+        return self.resource.frame(event)
 
 
 class PartialFramer(ChoosingFramer):
@@ -101,7 +106,7 @@ class PartialFramer(ChoosingFramer):
     def bookmark(self, revision: int, *, ends_initial: bool = False) -> bytes:
         """Return a line that only says how far the watch has come."""
         line = super().bookmark(revision, ends_initial=ends_initial)
-        kind = self._resource.kind
+        kind = self.resource.kind
         return line.replace(
             b'"kind":"%b","apiVersion":"%b"' % (kind.kind.encode(), kind.api_version.encode()),
             b'"kind":"PartialObjectMetadata","apiVersion":"meta.k8s.io/%b"'
@@ -113,7 +118,7 @@ class PartialFramer(ChoosingFramer):
         return self._line(event.type, event.entry)
 
     def _show(self, entry: Entry) -> bytes:
-        return showing.partial(self._resource.wire(entry), self._version)
+        return showing.partial(self.resource.wire(entry), self._version)
 
 
 class TableFramer(ChoosingFramer):
@@ -149,8 +154,8 @@ class TableFramer(ChoosingFramer):
         return self._line(event.type, event.entry)
 
     def _show(self, entry: Entry) -> bytes:
-        wire_ = self._resource.wire(entry)
-        tree = showing.table_tree(self._ctx, self._resource, [wire_], self._version)
+        wire_ = self.resource.wire(entry)
+        tree = showing.table_tree(self._ctx, self.resource, [wire_], self._version)
         if not self._first:
             tree["columnDefinitions"] = None
         self._first = False

@@ -26,6 +26,8 @@ async def get(ctx: RequestContext) -> Response:
         raise errors.NotFound.of(resource.kind, ctx.name)
     if ctx.request.query:
         check_not_newer(ctx, ctx.param("resourceVersion"))
+    if resource.converts:
+        await resource.ready((entry,))
     if ctx.subresource:
         view = resource.subresources[ctx.subresource].view
         if view is not None:

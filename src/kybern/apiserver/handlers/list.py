@@ -55,6 +55,8 @@ async def list_(ctx: RequestContext) -> Response | StreamResponse:
     if not ctx.request.query:
         found = ctx.services.store.list(resource.scope(ctx.namespace))
         page = Page(found.entries, found.revision, "", None)
+        if resource.converts:
+            await resource.ready(page.entries)
     else:
         _check(ctx)
         page = await _page(ctx, resource)
@@ -104,7 +106,7 @@ async def _page(ctx: RequestContext, resource: Resource) -> Page:
     revision, after, exact = _state(ctx, limit, token)
     scope = resource.scope(ctx.namespace)
     if name and not token and not exact:
-        return _single(ctx, resource, chosen, name)
+        return await _single(ctx, resource, chosen, name)
     start = scope + after if after else ""
     try:
         if not exact:
@@ -120,6 +122,8 @@ async def _page(ctx: RequestContext, resource: Resource) -> Page:
         raise errors.Expired.too_old(revision, error.oldest) from None
     except FutureRevision as error:
         raise versions.too_large(revision, error.current) from None
+    if resource.converts:
+        await resource.ready(found.entries)
     return _cut(found, chosen, limit, scope)
 
 
@@ -150,13 +154,17 @@ def _state(ctx: RequestContext, limit: int, token: str) -> tuple[int, str, bool]
     return revision, "", exact
 
 
-def _single(ctx: RequestContext, resource: Resource, chosen: Choice | None, name: str) -> Page:
+async def _single(
+    ctx: RequestContext, resource: Resource, chosen: Choice | None, name: str
+) -> Page:
     store = ctx.services.store
     if resource.namespaced and not ctx.namespace:
         entries = [e for e in store.list(resource.prefix).entries if e.key.endswith("/" + name)]
     else:
         entry = store.get(resource.key(ctx.namespace, name))
         entries = [] if entry is None else [entry]
+    if resource.converts:
+        await resource.ready(entries)
     kept = [e for e in entries if chosen is None or chosen.takes(e)]
     return Page(kept, store.revision, "", None)
 

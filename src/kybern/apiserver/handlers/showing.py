@@ -38,10 +38,7 @@ def show_entry(
     """Answer with a stored object."""
     request = ctx.request
     header = request.headers.get("accept")
-    if entry.revision:
-        wire = resource.wire(entry)
-    else:  # a dry run: it was never stored and has no version
-        wire = entry.held
+    wire = resource.wire(entry)
     if header in (None, "*/*", accept.JSON):
         if ctx.warnings is None and not request.query and "user-agent" not in request.headers:
             return Response(status, wire, accept.JSON, NO_CACHE)

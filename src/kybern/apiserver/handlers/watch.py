@@ -75,7 +75,7 @@ async def watch(ctx: RequestContext) -> StreamResponse:
     scope = resource.scope(ctx.namespace, name if ctx.namespace or not resource.namespaced else "")
     framing = framer(ctx, resource, form, chosen)
     try:
-        plan, watcher = _start(ctx, scope, framing, chosen)
+        plan, watcher = await _start(ctx, scope, framing, chosen)
     except Compacted as error:
         text = versions.parse(ctx.param("resourceVersion"))
         line = _error_line(errors.Expired.too_old(text, error.oldest))
@@ -111,7 +111,7 @@ def _check(ctx: RequestContext) -> None:
         raise errors.Invalid.of(OptionsKind("ListOptions"), "", problems)
 
 
-def _start(
+async def _start(
     ctx: RequestContext, scope: str, framing: Framer, chosen: Choice | None
 ) -> tuple[Plan, Watcher]:
     store = ctx.services.store
@@ -123,6 +123,8 @@ def _start(
     end_marker = 0
     if is_true(wants) or (not wants and revision == 0):
         listing, watcher = store.snapshot_and_watch(scope)
+        if ctx.resource.converts:
+            await ctx.resource.ready(listing.entries)
         initial = [e for e in listing.entries if chosen is None or chosen.takes(e)]
         if wants and bookmarks:
             end_marker = listing.revision
@@ -178,6 +180,8 @@ async def _lines(plan: Plan, watcher: Watcher) -> AsyncIterator[bytes]:
                     continue
                 except StopAsyncIteration:
                     return
+            if framing.resource.converts:
+                await framing.ready(batch)
             if lines := framing.events(batch):
                 sent = batch[-1].revision
                 yield lines
@@ -186,6 +190,8 @@ async def _lines(plan: Plan, watcher: Watcher) -> AsyncIterator[bytes]:
         return
     except Compacted as error:
         yield _error_line(errors.Expired.too_old(watcher.revision, error.oldest))
+    except errors.ApiError as error:  # of a webhook that converts
+        yield _error_line(error)
     finally:
         watcher.close()
 

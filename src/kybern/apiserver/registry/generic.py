@@ -124,14 +124,14 @@ async def _create_once(
         strategy.warn(ctx, obj, None)
         if must_be_new and not ctx.dry_run:
             metadata.check_new(obj.metadata)
-        data = resource.encode(obj)
+        data = await resource.encoded(obj) if resource.converts else resource.encode(obj)
         key = resource.key(obj.metadata.namespace or "", obj.metadata.name)
         store = ctx.services.store
         if ctx.dry_run:
             existing = store.get(key)
             if existing is not None:
                 raise KeyExists(key, existing)
-            return Entry(key, 0, 0, data)
+            return await _shown(resource, Entry(key, 0, 0, data))
         entry: Entry = await store.create(key, data, strategy.ttl)
     except BaseException:
         if claim is not None:
@@ -142,6 +142,13 @@ async def _create_once(
             await ctx.services.store.delete(entry.key, entry)
         claim.release()
         raise errors.Conflict.of(resource.kind, obj.metadata.name, problem)
+    return await _shown(resource, entry) if resource.converts else entry
+
+
+async def _shown(resource: Resource, entry: Entry) -> Entry:
+    """Return an entry once its served form is at hand."""
+    if resource.converts:
+        await resource.ready((entry,))
     return entry
 
 
@@ -180,6 +187,8 @@ async def update(
 async def _update_once(
     ctx: RequestContext, resource: Resource, strategy: Strategy, change: Change, entry: Entry
 ) -> Written:
+    if resource.converts:
+        await resource.ready((entry,))
     old = resource.decode(entry)
     new = change.apply(ctx, old)
     metadata.check_place(ctx, resource, new.metadata, ctx.name)
@@ -222,18 +231,19 @@ async def _store_update(
     entry: Entry,
 ) -> Written:
     remove = strategy.finished(new, old)
-    data = resource.encode(new)
+    data = await resource.encoded(new) if resource.converts else resource.encode(new)
     store = ctx.services.store
     if not remove and data == entry.data and not store.stale(entry.key):
         return Written(entry)
     if ctx.dry_run:
-        return Written(_unstored(entry, data))
+        return Written(await _shown(resource, _unstored(entry, data)))
     if not remove:
-        return Written(await store.update(entry.key, data, entry, strategy.ttl))
+        written = await store.update(entry.key, data, entry, strategy.ttl)
+        return Written(await _shown(resource, written) if resource.converts else written)
     # The last finalizer went: the object goes with it, and the answer shows it as it was.
     gone = await store.delete(entry.key, entry)
     strategy.removed(ctx, old)
-    return Written(Entry(entry.key, gone.revision, entry.created, data))
+    return Written(await _shown(resource, Entry(entry.key, gone.revision, entry.created, data)))
 
 
 def _unstored(entry: Entry, data: bytes) -> Entry:
@@ -275,6 +285,8 @@ async def _delete_once(
     ctx: RequestContext, resource: Resource, entry: Entry, options: DeleteOptions
 ) -> Deleted:
     strategy, store = resource.strategy, ctx.services.store
+    if resource.converts:
+        await resource.ready((entry,))
     old = resource.decode(entry)
     metadata.check_deletable(resource, old.metadata, options.preconditions)
     review = Review(ctx, DELETE, resource, None, old, options)
@@ -292,11 +304,12 @@ async def _delete_once(
             return Deleted(entry, gone=True)
         gone = await store.delete(entry.key, entry)
         strategy.removed(ctx, old)
-        return Deleted(gone, gone=True)
+        return Deleted(await _shown(resource, gone), gone=True)
     deletion.apply(old.metadata, plan)
-    data = resource.encode(old)
+    data = await resource.encoded(old) if resource.converts else resource.encode(old)
     if data == entry.data:
         return Deleted(entry, gone=False)
     if ctx.dry_run:
-        return Deleted(_unstored(entry, data), gone=False)
-    return Deleted(await store.update(entry.key, data, entry, strategy.ttl), gone=False)
+        return Deleted(await _shown(resource, _unstored(entry, data)), gone=False)
+    marked = await store.update(entry.key, data, entry, strategy.ttl)
+    return Deleted(await _shown(resource, marked), gone=False)

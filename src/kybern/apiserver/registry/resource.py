@@ -15,7 +15,7 @@ from kybern.apiserver.registry.columns import all as columns
 from kybern.lib.clock import SYSTEM
 
 if TYPE_CHECKING:
-    from collections.abc import Awaitable, Callable, Sequence
+    from collections.abc import Awaitable, Callable, Iterable, Sequence
 
     from kybern.api.patch.schema import Node
     from kybern.api.scheme import Kind
@@ -85,6 +85,15 @@ class Subresource:
 class Resource:
     """A resource whose stored form is the form it is served in."""
 
+    converts = False
+    """Whether somebody else has to be asked for the form an object is served or stored in.
+
+    Then `ready` comes before `decode`, `wire`, `items` and `frame`, and `encoded` instead of
+    `encode`.
+    """
+    chosen_as_shown = False
+    """Whether field selectors look at objects as they are served, not as they are stored."""
+
     def __init__(
         self,
         kind: Kind,
@@ -147,9 +156,16 @@ class Resource:
             raise errors.BadRequest(bounds.TOO_DEEP)
         return data
 
+    async def ready(self, entries: Iterable[Entry]) -> None:
+        """Have the served form of objects at hand."""
+
+    async def encoded(self, obj: Any) -> bytes:
+        """Return the bytes to store, as `encode` does."""
+        return self.encode(obj)
+
     def wire(self, entry: Entry) -> bytes:
-        """Return the bytes a client gets."""
-        return entry.wire
+        """Return the bytes a client gets; of a dry run, without a resourceVersion."""
+        return entry.wire if entry.revision else entry.held
 
     def frame(self, event: Event) -> bytes:
         """Return the line a watcher gets."""

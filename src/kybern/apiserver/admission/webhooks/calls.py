@@ -7,40 +7,29 @@ By:   mutating, validating. Facts: upstream's `admission/plugin/webhook/{request
 
 from __future__ import annotations
 
-import asyncio
 import base64
 import binascii
 import json
 from typing import TYPE_CHECKING, Any, NamedTuple
-from urllib.parse import urlsplit
 
 from kybern.api import codec, errors
-from kybern.apiserver.addresses import Address, Unresolved, find
+from kybern.apiserver.webhook_client import CallFailed, WebhookClient
 from kybern.lib import logs
 
 if TYPE_CHECKING:
-    from kybern.api.admissionregistration.v1 import WebhookClientConfig
     from kybern.apiserver.admission.policies.subjects import Subject
     from kybern.apiserver.admission.webhooks.hooks import Hook
     from kybern.apiserver.context import Services
-    from kybern.lib.http.client import HttpClient
 
     Tree = dict[str, Any]
 
 log = logs.get("apiserver.webhooks")
 
 VERSIONS = ("v1", "v1beta1")
-LARGEST = 3 << 20  # bytes of an answer
-KEPT = 256  # clients
-TOO_LATE = "context deadline exceeded"
 
 
 class Refused(errors.ApiError):
     """A webhook said no; code and text are its own."""
-
-
-class CallFailed(Exception):
-    """A webhook cannot be asked, or what it answered is no answer."""
 
 
 class Answer(NamedTuple):
@@ -51,11 +40,11 @@ class Answer(NamedTuple):
 
 
 class Caller:
-    """Asks webhooks; connections are kept."""
+    """Asks webhooks about requests."""
 
     def __init__(self, services: Services) -> None:
         self._services = services
-        self._clients: dict[Any, HttpClient] = {}
+        self._client = WebhookClient(services)
 
     async def ask(self, hook: Hook, subject: Subject) -> Answer:
         """Ask one webhook.
@@ -67,94 +56,8 @@ class Caller:
         version = next((v for v in hook.spec.admissionReviewVersions if v in VERSIONS), "")
         uid = self._services.identities.uid()
         body = codec.encode(_review(subject, uid, version))
-        try:
-            async with asyncio.timeout(hook.timeout):
-                tree = await self._post(hook, body)
-        except TimeoutError:
-            config, where = hook.spec.clientConfig, ""
-            if config.url is not None:
-                where = config.url
-            elif config.service is not None:
-                where = _url(config)
-            told = f'failed to call webhook: Post "{where}?timeout={hook.timeout}s": {TOO_LATE}'
-            raise CallFailed(told) from None
+        tree = await self._client.post(hook.spec.clientConfig, body, hook.timeout)
         return _answer(hook, subject, tree, uid, version)
-
-    async def _post(self, hook: Hook, body: bytes) -> Tree:
-        config = hook.spec.clientConfig
-        try:
-            client, path, url = self._way(config)
-        except Unresolved as error:
-            raise CallFailed(f"failed to call webhook: {error}") from None
-        target = f"{path}{'&' if '?' in path else '?'}timeout={hook.timeout}s"
-        headers = {"Content-Type": "application/json", "Accept": "application/json, */*"}
-        try:
-            response = await client.request("POST", target, headers, body)
-            data = await response.read(LARGEST)
-        except TimeoutError:
-            raise
-        except OSError as error:
-            told = str(error) or type(error).__name__
-            raise CallFailed(
-                f'failed to call webhook: Post "{url}?timeout={hook.timeout}s": {told}'
-            ) from None
-        if not 200 <= response.status < 300:
-            raise CallFailed(
-                "failed to call webhook: the server responded with the status code "
-                f"{response.status} but did not return more information"
-            )
-        try:
-            tree = json.loads(data)
-        except ValueError as error:
-            raise CallFailed(f"failed to call webhook: couldn't read the answer: {error}") from None
-        if not isinstance(tree, dict):
-            raise CallFailed("failed to call webhook: the answer is no object")
-        return tree
-
-    def _way(self, config: WebhookClientConfig) -> tuple[HttpClient, str, str]:
-        """Return a client, the path to ask, and what messages call the two.
-
-        Raises:
-            Unresolved: the Service leads nowhere.
-        """
-        if config.url is not None:
-            parts = urlsplit(config.url)
-            address = Address(parts.hostname or "", parts.port or 443, parts.hostname or "")
-            path = (parts.path or "/") + (f"?{parts.query}" if parts.query else "")
-            return self._client(address, config.caBundle), path, config.url
-        service = config.service
-        assert service is not None
-        port = service.port or 443
-        found = find(self._services, service.namespace, service.name, port)
-        address = found[int(self._services.identities.fraction() * len(found))]
-        return self._client(address, config.caBundle), service.path or "/", _url(config)
-
-    def _client(self, address: Address, bundle: str | None) -> HttpClient:
-        key = (address, bundle)
-        client = self._clients.get(key)
-        if client is None:
-            # Imported when the first webhook is asked: most servers have none.
-            from kybern.lib import tls
-            from kybern.lib.http.client import HttpClient
-
-            if len(self._clients) >= KEPT:
-                self._clients.clear()
-            host = f"[{address.host}]" if ":" in address.host else address.host
-            context = tls.client_context(base64.b64decode(bundle) if bundle else None)
-            client = self._clients[key] = HttpClient(
-                f"https://{host}:{address.port}",
-                ssl=context,
-                server_hostname=address.server_name,
-                headers={"Host": address.server_name},
-            )
-        return client
-
-
-def _url(config: WebhookClientConfig) -> str:
-    service = config.service
-    assert service is not None
-    path = service.path or "/"
-    return f"https://{service.name}.{service.namespace}.svc:{service.port or 443}{path}"
 
 
 def _review(subject: Subject, uid: str, version: str) -> Tree:

@@ -75,7 +75,8 @@ class MutatingWebhooks:
     async def _ask_one(self, review: Review, hook: Hook, wanted: Resource) -> None:
         from kybern.apiserver.admission.policies.subjects import Subject
         from kybern.apiserver.admission.webhooks.asking import failure, is_asked
-        from kybern.apiserver.admission.webhooks.calls import Caller, CallFailed
+        from kybern.apiserver.admission.webhooks.calls import Caller
+        from kybern.apiserver.webhook_client import CallFailed
 
         subject = Subject(review, wanted, self._around.namespaces)
         if not is_asked(hook, subject):
@@ -107,7 +108,7 @@ def _change(review: Review, wanted: Resource, subject: Any, answer: Answer) -> N
     """
     from kybern.api.patch import json_patch
     from kybern.apiserver.admission.policies.subjects import restored
-    from kybern.apiserver.admission.webhooks.calls import CallFailed
+    from kybern.apiserver.webhook_client import CallFailed
 
     shown = subject.shown(review.obj)
     try:

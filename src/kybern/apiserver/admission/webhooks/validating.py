@@ -74,7 +74,8 @@ class ValidatingWebhooks:
 
     async def _ask_one(self, hook: Hook, subject: Subject) -> errors.ApiError | None:
         from kybern.apiserver.admission.webhooks.asking import failure
-        from kybern.apiserver.admission.webhooks.calls import Caller, CallFailed, Refused
+        from kybern.apiserver.admission.webhooks.calls import Caller, Refused
+        from kybern.apiserver.webhook_client import CallFailed
 
         if self._caller is None:
             self._caller = Caller(self._services)
