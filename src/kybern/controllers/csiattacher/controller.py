@@ -84,7 +84,7 @@ class CsiAttacher:
         if not work.is_attachment:
             return await self._volume(work.name)
         attachment = self._attachments.get("", work.name)
-        if attachment is None:
+        if attachment is None or deed(attachment, attaches=True) is Deed.NOTHING:
             self._patience.forget(work)
             return DONE
         name = attachment.spec.attacher
