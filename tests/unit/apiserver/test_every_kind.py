@@ -130,7 +130,10 @@ BODIES: dict[tuple[str, str], dict[str, Any]] = {
         "spec": {
             **POLICY, "reinvocationPolicy": "Never",
             "mutations": [
-                {"patchType": "JSONPatch", "jsonPatch": {"expression": "[]"}},
+                {
+                    "patchType": "JSONPatch",
+                    "jsonPatch": {"expression": "false ? [JSONPatch{op: 'copy'}] : []"},
+                },
             ],
         }
     },
