@@ -144,6 +144,21 @@ def test_one_deleted_while_it_is_taken_is_removed(tmp_path: Path, restart: bool)
     play(tmp_path, story)
 
 
+def test_one_forced_away_takes_its_content_along(tmp_path: Path) -> None:
+    async def story(it: Cluster, driver: Playing) -> None:
+        await snapshot(it)
+        await it.stop_controllers()
+        await it.client.delete(VolumeSnapshot, "s", "default")
+        body = {"metadata": {"finalizers": None}}
+        await it.client.patch(VolumeSnapshot, "s", "default", body)
+        await it.settle(1)
+        it.start_controllers()
+        await it.settle(5)
+        await nothing_left(it, driver)
+
+    play(tmp_path, story)
+
+
 def test_what_cannot_be_taken_says_why(tmp_path: Path) -> None:
     async def story(it: Cluster, driver: Playing) -> None:
         taken = await snapshot(it, source={"persistentVolumeClaimName": "x"})

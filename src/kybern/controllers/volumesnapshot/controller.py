@@ -11,6 +11,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, NamedTuple
 
+from kybern.api import errors
 from kybern.api.core.v1 import PersistentVolume, PersistentVolumeClaim
 from kybern.api.snapshot import words
 from kybern.api.snapshot.v1 import VolumeSnapshot, VolumeSnapshotClass, VolumeSnapshotContent
@@ -22,6 +23,7 @@ from kybern.controllers.volumesnapshot.plan import (
     for_claim,
     for_content,
     for_snapshot,
+    is_lost,
 )
 
 if TYPE_CHECKING:
@@ -81,6 +83,8 @@ class VolumeSnapshotController:
             if content is not None:
                 reference = content.spec.volumeSnapshotRef
                 its = self._snapshots.get(reference.namespace or "", reference.name or "")
+                if is_lost(content, its):
+                    its = await self._asked(reference.namespace or "", reference.name or "")
                 await self._take(content, for_content(content, its))
         else:
             claim = self._claims.get(*work.key)
@@ -101,6 +105,13 @@ class VolumeSnapshotController:
             await self._client.delete(type(step.delete), meta.name, uid=meta.uid)
         for told in step.told:
             self._recorder.event(about, *told)
+
+    async def _asked(self, namespace: str, name: str) -> VolumeSnapshot | None:
+        """Ask the API server itself: the cache may be behind, and data is at stake."""
+        try:
+            return await self._client.get(VolumeSnapshot, name, namespace)
+        except errors.NotFound:
+            return None
 
     def _around(self, snapshot: VolumeSnapshot) -> Around:
         namespace = snapshot.metadata.namespace or ""

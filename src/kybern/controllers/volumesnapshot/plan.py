@@ -303,13 +303,22 @@ def for_claim(claim: PersistentVolumeClaim, snapshots: Iterable[VolumeSnapshot])
     return Step(write=mine)
 
 
-def for_content(content: VolumeSnapshotContent, snapshot: VolumeSnapshot | None) -> Step:
-    """Keep a content until the driver has let go; mark one whose snapshot is gone."""
-    finalizers = content.metadata.finalizers or ()
-    if content.metadata.deletionTimestamp is None and words.CONTENT not in finalizers:
-        return Step(write=_with_finalizers(content, [words.CONTENT]))
+def is_lost(content: VolumeSnapshotContent, snapshot: VolumeSnapshot | None) -> bool:
+    """Say whether the snapshot that a content was bound to is gone."""
     uid = content.spec.volumeSnapshotRef.uid
-    lost = bool(uid) and (snapshot is None or snapshot.metadata.uid != uid)
-    if lost and not words.is_marked(content, words.BEING_DELETED):
+    return bool(uid) and (snapshot is None or snapshot.metadata.uid != uid)
+
+
+def for_content(content: VolumeSnapshotContent, snapshot: VolumeSnapshot | None) -> Step:
+    """Keep a content until the driver has let go; let go of one whose snapshot is gone."""
+    finalizers = content.metadata.finalizers or ()
+    if content.metadata.deletionTimestamp is not None:
+        lost = is_lost(content, snapshot) and not words.is_marked(content, words.BEING_DELETED)
+        return Step(write=_marked(content)) if lost else NOTHING
+    if words.CONTENT not in finalizers:
+        return Step(write=_with_finalizers(content, [words.CONTENT]))
+    if not is_lost(content, snapshot):
+        return NOTHING
+    if not words.is_marked(content, words.BEING_DELETED):
         return Step(write=_marked(content))
-    return NOTHING
+    return Step(delete=content) if content.spec.deletionPolicy == "Delete" else NOTHING
