@@ -56,6 +56,17 @@ TYPE_NAMES = {
 }  # fmt: skip
 
 
+LOGIC = frozenset(("_&&_", "_||_"))
+
+
+def spine(node: Call) -> list[Call]:
+    """Return a call and those of the same operator on its left, which it continues."""
+    found = [node]
+    while isinstance(left := found[-1].args[0], Call) and left.function == node.function:
+        found.append(left)
+    return found
+
+
 class Checker:
     """Checks one expression."""
 
@@ -153,6 +164,8 @@ class Checker:
     # --- calls ----------------------------------------------------------------------------------
 
     def _call(self, node: Call) -> Type:
+        if node.function in LOGIC and node.target is None and len(node.args) == 2:
+            return self._logic(node)
         target = node.target
         if target is not None and (head := self._qualified(target)):
             name = f"{head}.{node.function}"
@@ -164,6 +177,18 @@ class Checker:
         if function is None:
             return self._undeclared(node.at, node.function)
         return self._overload(node, function, given)
+
+    def _logic(self, node: Call) -> Type:
+        """Check a chain of `&&` or `||`, which may be long, without going down into it."""
+        chain = spine(node)
+        given = self._check(chain[-1].args[0])
+        for each in reversed(chain):
+            more = self._check(each.args[1])
+            given = self._overload(each, self._functions[each.function], [given, more])
+            if each is not node:
+                each.type = given
+                self.nodes.append(each)
+        return given
 
     def _overload(self, node: Call, function: Function, given: list[Type]) -> Type:
         result: Type | None = None

@@ -14,6 +14,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, ClassVar, NamedTuple
 
 from kybern.lib.cel import operators
+from kybern.lib.cel.checker import spine
 from kybern.lib.cel.folds import FOLDS
 from kybern.lib.cel.syntax import (
     Bind,
@@ -140,8 +141,8 @@ class Compiler:
         return self._function(node)
 
     def _logic(self, node: Call, decisive: bool) -> Eval:
-        parts: list[Node] = []
-        _flatten(node, node.function, parts)
+        chain = spine(node)
+        parts = [chain[-1].args[0], *(each.args[1] for each in reversed(chain))]
         first = self._compile(parts[0])
         rest = tuple(self._block(each) for each in parts[1:])
         return _any_of(first, rest, decisive)
@@ -375,14 +376,6 @@ def _must_be_optional(value: Any) -> Optional:
     if type(value) is Optional:
         return value
     raise operators.no_overload()
-
-
-def _flatten(node: Node, function: str, out: list[Node]) -> None:
-    if isinstance(node, Call) and node.function == function:
-        for each in node.args:
-            _flatten(each, function, out)
-    else:
-        out.append(node)
 
 
 def _any_of(first: Eval, rest: tuple[tuple[Eval, int], ...], decisive: bool) -> Eval:

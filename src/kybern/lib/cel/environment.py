@@ -10,12 +10,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kybern.lib.cel import literals, standard
-from kybern.lib.cel.checker import Checker
+from kybern.lib.cel.checker import LOGIC, Checker
 from kybern.lib.cel.compiler import FIRST, Code, Compiler
 from kybern.lib.cel.declarations import merged
 from kybern.lib.cel.parser import parse
 from kybern.lib.cel.source import CompileError, Issue
-from kybern.lib.cel.syntax import Ident, Select
+from kybern.lib.cel.syntax import Call, Ident, Select
 from kybern.lib.cel.values import CostExceeded, EvalError
 
 if TYPE_CHECKING:
@@ -25,8 +25,10 @@ if TYPE_CHECKING:
     from kybern.lib.cel.syntax import Node
     from kybern.lib.cel.types import ObjectType, Type
 
-DEEPEST = 200
-"""How deep a tree may be: each level is a Python call when it is evaluated."""
+DEEPEST = 150
+"""How deep a tree may be: each level is a few Python calls when it is compiled, and Python's stack
+has room for a thousand."""
+TOO_DEEP = "expression recursion limit exceeded: 250"
 
 
 def functions(*libraries: dict[str, tuple[Overload, ...]]) -> dict[str, Function]:
@@ -111,16 +113,44 @@ class Environment:
         """
         try:
             node = parse(text)
+            if _too_deep(node):
+                raise Issue(0, TOO_DEEP)
             checker = Checker(self.variables, self.functions, self.structs)
             checker.check(node)
             issues = checker.issues or literals.issues(checker.nodes)
         except Issue as issue:
             issues = [issue]
         except RecursionError:
-            issues = [Issue(0, "expression recursion limit exceeded: 250")]
+            issues = [Issue(0, TOO_DEEP)]
         if issues:
             raise CompileError(text, issues)
         return node
+
+
+def _too_deep(node: Any) -> bool:
+    waiting: list[tuple[Any, int]] = [(node, 0)]
+    while waiting:
+        each, depth = waiting.pop()
+        if depth > DEEPEST:
+            return True
+        if isinstance(each, Call) and each.function in LOGIC and len(each.args) == 2:
+            left = each.args[0]
+            same = isinstance(left, Call) and left.function == each.function
+            waiting += [(left, depth if same else depth + 1), (each.args[1], depth + 1)]
+            continue
+        waiting += ((part, depth + 1) for part in _parts(each))
+    return False
+
+
+def _parts(node: Any) -> list[Any]:
+    found: list[Any] = []
+    for slot in _PARTS:
+        part = getattr(node, slot, None)
+        if isinstance(part, list):
+            found += part
+        elif part is not None and not isinstance(part, str):
+            found.append(part)
+    return found
 
 
 def names(node: Any) -> set[str]:
@@ -129,17 +159,12 @@ def names(node: Any) -> set[str]:
     waiting = [node]
     while waiting:
         each = waiting.pop()
-        if isinstance(each, (list, tuple)):
-            waiting += each
-            continue
         if isinstance(each, Ident):
             found.add(each.name)
         elif isinstance(each, Select) and each.resolved:
             found.add(each.resolved)
             continue
-        for slot in _PARTS:
-            if (part := getattr(each, slot, None)) is not None and not isinstance(part, str):
-                waiting.append(part)
+        waiting += _parts(each)
     return found
 
 

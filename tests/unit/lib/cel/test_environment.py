@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+from typing import Any
 
 import pytest
 from tests.unit.lib.cel.speaking import ENVIRONMENT, evaluated, value
@@ -276,9 +277,20 @@ def test_what_is_too_deep_is_refused(text: str) -> None:
 
 
 def test_long_chains() -> None:
-    assert value(" && ".join(["true"] * 300)) is True
-    with pytest.raises((CompileError, EvalError), match="expression recursion limit exceeded"):
-        value(" + ".join(["n"] * 5000), n=0)
+    assert value(" && ".join(["true"] * 3000)) is True
+    assert value(" || ".join(["d.x"] * 3000 + ["true"]), d={}) is True
+    assert value(" + ".join(["n"] * 100), n=1) == 100
+    with pytest.raises(CompileError, match="expression recursion limit exceeded"):
+        ENVIRONMENT.compile(" + ".join(["n"] * 200))
+
+
+def test_what_is_not_too_deep_works_on_a_stack_that_is() -> None:
+    text = "[" * 48 + " + ".join(["1"] * 90) + "]" * 48
+
+    def down(levels: int) -> Any:
+        return value(text) if not levels else down(levels - 1)
+
+    assert down(100)
 
 
 def test_nothing_grows_without_bounds() -> None:

@@ -68,6 +68,11 @@ class History:
         self.again: set[Key] = set()
         self.after: Any = None
 
+    @property
+    def over(self) -> bool:
+        """Whether nobody wants to look again."""
+        return not self.waiting and not self.again
+
     def changed(self) -> None:
         """Note that those who want to look again have a reason to."""
         self.again |= self.waiting
@@ -121,7 +126,8 @@ class MutatingPolicies:
         Raises:
             Denied: a policy failed.
         """
-        if not self._hooks.current():
+        history = review.history
+        if not self._hooks.current() or (history is not None and history.over):
             return
         problems = Problems()
         invocations = self._invocations(review, problems)
@@ -169,7 +175,8 @@ class MutatingPolicies:
                 review.reinvoke = True
             if each.hook.compiled.again:
                 history.waiting.add(each.key)
-        history.after = codec.clone(review.obj)
+        if not history.over:
+            history.after = codec.clone(review.obj)
 
     def _apply(self, review: Review, each: Invocation, problems: Problems) -> None:
         from kybern.apiserver.admission.policies.evaluation import Failed
