@@ -18,6 +18,7 @@ from kybern.api import errors
 from kybern.api.core.v1 import Event, EventSource, ObjectReference
 from kybern.api.meta.v1 import ObjectMeta
 from kybern.api.scheme import SCHEME
+from kybern.client.metadata import Partial
 from kybern.client.transport import Unreachable
 from kybern.lib import logs
 from kybern.lib.backoff import Backoff
@@ -206,7 +207,8 @@ class Recorder:
                 type=news.type,
                 reportingComponent=self._component,
                 reportingInstance=self._host or None,
-            )
+            ),
+            into=Partial,
         )
         self._correlator.reported(key, Seen(name, 1))
 

@@ -11,7 +11,7 @@ cannot be made or breaks raises `transport.Unreachable`. An answer that asks to 
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Final, TypeVar, cast, overload
 from urllib.parse import urlencode
 
 import msgspec
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from kybern.lib.clock import Clock
 
 T = TypeVar("T")
+U = TypeVar("U")
 
 JSON: Final = "application/json"
 PATCH_TYPES: Final = {
@@ -132,13 +133,28 @@ class Client:
             if not resume:
                 return items, answer.metadata.resourceVersion
 
-    async def create(self, obj: T, namespace: str | None = None, *, dry_run: bool = False) -> T:
-        """Create an object and return it as stored."""
+    @overload
+    async def create(self, obj: T, namespace: str | None = None, *, dry_run: bool = False) -> T: ...
+
+    @overload
+    async def create(
+        self, obj: Any, namespace: str | None = None, *, dry_run: bool = False, into: type[U]
+    ) -> U: ...
+
+    async def create(
+        self,
+        obj: Any,
+        namespace: str | None = None,
+        *,
+        dry_run: bool = False,
+        into: type[Any] | None = None,
+    ) -> Any:
+        """Create an object and return it as stored; `into` less, where less is of interest."""
         kind = SCHEME.of(obj)
         where = _namespace_of(obj) if namespace is None else namespace
         query = query_string({"dryRun": "All" if dry_run else ""})
         data = await self.raw("POST", kind.path(where), codec.encode(obj), query=query)
-        return codec.decode(data, type(obj))
+        return codec.decode(data, into or type(obj))
 
     async def create_subresource(
         self, what: type[Any] | Kind, name: str, namespace: str, subresource: str, obj: T
@@ -150,16 +166,30 @@ class Client:
         # Some subresources answer with a Status, which the caller has no use for.
         return obj if _is_status(data) else codec.decode(data, type(obj))
 
-    async def update(self, obj: T, *, subresource: str = "") -> T:
-        """Replace an object; Conflict when it changed since it was read."""
-        kind = SCHEME.of(obj)
-        name = cast("Any", obj).metadata.name
-        path = kind.path(_namespace_of(obj), name, subresource)
-        return codec.decode(await self.raw("PUT", path, codec.encode(obj)), type(obj))
+    @overload
+    async def update(self, obj: T, *, subresource: str = "") -> T: ...
 
-    async def update_status(self, obj: T) -> T:
-        """Replace the status of an object; Conflict when it changed since it was read."""
-        return await self.update(obj, subresource="status")
+    @overload
+    async def update(self, obj: Any, *, subresource: str = "", into: type[U]) -> U: ...
+
+    async def update(
+        self, obj: Any, *, subresource: str = "", into: type[Any] | None = None
+    ) -> Any:
+        """Replace an object and return it, or `into` less; Conflict when it changed meanwhile."""
+        kind = SCHEME.of(obj)
+        path = kind.path(_namespace_of(obj), obj.metadata.name, subresource)
+        data = await self.raw("PUT", path, codec.encode(obj))
+        return codec.decode(data, into or type(obj))
+
+    @overload
+    async def update_status(self, obj: T) -> T: ...
+
+    @overload
+    async def update_status(self, obj: Any, *, into: type[U]) -> U: ...
+
+    async def update_status(self, obj: Any, *, into: type[Any] | None = None) -> Any:
+        """Replace the status of an object and return that; Conflict when it changed meanwhile."""
+        return await self.update(obj, subresource="status", into=into or type(obj))
 
     async def patch(
         self,

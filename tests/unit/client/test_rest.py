@@ -81,6 +81,19 @@ def test_the_verbs():
     run(main)
 
 
+def test_less_of_an_answer_can_be_wanted():
+    async def main(client: Client, app: Recording):
+        written = [
+            await client.create(pod(), into=Partial),
+            await client.update(pod(), into=Partial),
+            await client.update_status(pod(), into=Partial),
+        ]
+        assert [(type(each), each.metadata.name) for each in written] == [(Partial, "a")] * 3
+        assert {tuple(tree["metadata"]) for *_, tree in app.requests} == {("name", "namespace")}
+
+    run(main)
+
+
 @pytest.mark.parametrize(
     ("type_", "content_type"),
     [

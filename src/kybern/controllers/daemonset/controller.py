@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from kybern.api import codec, errors, selectors
 from kybern.api.apps.v1 import DaemonSet, DaemonSetStatus
 from kybern.api.core.v1 import Node, Pod
+from kybern.client.metadata import Partial
 from kybern.controllers.daemonset.failures import Failures
 from kybern.controllers.daemonset.placement import HASH, fate, new_pod
 from kybern.controllers.daemonset.plan import Plan, plan
@@ -127,7 +128,7 @@ class DaemonSetController:
 
     async def _create(self, key: Key, daemon_set: DaemonSet, digest: str, node: str) -> None:
         try:
-            created = await self._client.create(new_pod(daemon_set, node, digest))
+            created = await self._client.create(new_pod(daemon_set, node, digest), into=Partial)
         except FAILURES as error:
             if not namespace_is_terminating(error):
                 told = f"Error creating: {error}"
@@ -156,14 +157,14 @@ class DaemonSetController:
             return
         mine = codec.clone(daemon_set)
         mine.status = status
-        self._expected_status.wrote(key, await self._client.update_status(mine))
+        self._expected_status.wrote(key, await self._client.update_status(mine, into=Partial))
 
     # --- revisions ---------------------------------------------------------------------------
 
     async def _count_collision(self, key: Key, daemon_set: DaemonSet) -> None:
         mine = codec.clone(daemon_set)
         mine.status.collisionCount = (mine.status.collisionCount or 0) + 1
-        self._expected_status.wrote(key, await self._client.update_status(mine))
+        self._expected_status.wrote(key, await self._client.update_status(mine, into=Partial))
 
     async def _drop_duplicates(
         self, key: Key, history: History, pods: list[Pod], digest: str

@@ -13,6 +13,7 @@ from kybern.api import codec, errors, selectors
 from kybern.api.apps.v1 import Deployment, DeploymentCondition, ReplicaSet
 from kybern.api.core import pods as ask
 from kybern.api.core.v1 import Pod
+from kybern.client.metadata import Partial
 from kybern.controllers.deployment import progress
 from kybern.controllers.deployment.plan import Plan, Resize, plan
 from kybern.controllers.deployment.revisions import REVISION, same_template
@@ -135,7 +136,7 @@ class DeploymentController:
             return
         mine = codec.clone(deployment)
         mine.status.collisionCount = (mine.status.collisionCount or 0) + 1
-        self._expected_status.wrote(key, await self._client.update_status(mine))
+        self._expected_status.wrote(key, await self._client.update_status(mine, into=Partial))
         raise errors.Conflict(f'the name of replica set "{name}" is taken')
 
     async def _report_failure(
@@ -160,7 +161,7 @@ class DeploymentController:
         if not codec.equal(deployment.status.conditions, conditions):
             mine = codec.clone(deployment)
             mine.status.conditions = conditions
-            await self._client.update_status(mine)
+            await self._client.update_status(mine, into=Partial)
 
     async def _resize(self, key: Key, deployment: Deployment, resize: Resize) -> None:
         metadata = resize.target.metadata
@@ -198,7 +199,7 @@ class DeploymentController:
                 **(mine.metadata.annotations or {}),
                 REVISION: steps.revision,
             }
-        self._expected_status.wrote(key, await self._client.update_status(mine))
+        self._expected_status.wrote(key, await self._client.update_status(mine, into=Partial))
 
     async def _refuse_to_select_all(self, deployment: Deployment) -> None:
         message = "This deployment is selecting all pods. A non-empty selector is required."
@@ -207,7 +208,7 @@ class DeploymentController:
         if (deployment.status.observedGeneration or 0) < generation:
             mine = codec.clone(deployment)
             mine.status.observedGeneration = generation
-            await self._client.update_status(mine)
+            await self._client.update_status(mine, into=Partial)
 
     # --- from events to keys -----------------------------------------------------------------
 

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 from kybern.api import errors
 from kybern.api.core import pods as ask
 from kybern.api.core.v1 import Endpoints, Pod, Service
+from kybern.client.metadata import Partial
 from kybern.controllers.endpoints.plan import MANAGED_BY, MANAGER, plan
 from kybern.controllers.runtime.controller import Loop
 from kybern.controllers.runtime.expectations import Expectations
@@ -80,9 +81,9 @@ class EndpointsController:
     ) -> None:
         try:
             if existing is None:
-                self._expected.wrote(key, await self._client.create(wanted))
+                self._expected.wrote(key, await self._client.create(wanted, into=Partial))
             else:
-                self._expected.wrote(key, await self._client.update(wanted))
+                self._expected.wrote(key, await self._client.update(wanted, into=Partial))
         except errors.Conflict:
             raise
         except errors.ApiError as error:

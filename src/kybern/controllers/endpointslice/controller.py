@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING
 from kybern.api import errors
 from kybern.api.core.v1 import Node, Pod, Service
 from kybern.api.discovery.v1 import EndpointSlice
+from kybern.client.metadata import Partial
 from kybern.controllers.endpointslice.endpoints import facts
 from kybern.controllers.endpointslice.plan import MANAGED_BY, MANAGER, SERVICE_NAME, plan
 from kybern.controllers.runtime.controller import Loop
@@ -103,13 +104,13 @@ class EndpointSliceController:
 
     async def _create(self, key: Key, one: EndpointSlice) -> None:
         try:
-            self._expected.wrote(key, await self._client.create(one))
+            self._expected.wrote(key, await self._client.create(one, into=Partial))
         except errors.ApiError as error:
             if not any(cause.get("reason") == "NamespaceTerminating" for cause in error.causes):
                 raise
 
     async def _update(self, key: Key, one: EndpointSlice) -> None:
-        self._expected.wrote(key, await self._client.update(one))
+        self._expected.wrote(key, await self._client.update(one, into=Partial))
 
     async def _delete(self, key: Key, one: EndpointSlice) -> None:
         metadata = one.metadata

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from kybern.api import codec, errors, selectors
 from kybern.api.batch.v1 import Job, JobStatus
 from kybern.api.core.v1 import Pod
+from kybern.client.metadata import Partial
 from kybern.controllers.job.plan import Plan, changed, plan
 from kybern.controllers.job.pods import TRACKING, is_tracked
 from kybern.controllers.runtime.batches import FAILURES, namespace_is_terminating, slow_start
@@ -109,7 +110,7 @@ class JobController:
 
     async def _create(self, key: Key, job: Job, pod: Pod) -> None:
         try:
-            created = await self._client.create(pod)
+            created = await self._client.create(pod, into=Partial)
         except FAILURES as error:
             if not namespace_is_terminating(error):
                 self._recorder.event(job, "Warning", "FailedCreate", f"Error creating: {error}")
@@ -152,7 +153,7 @@ class JobController:
         if changed(job, status):
             mine = codec.clone(job)
             mine.status = status
-            self._expected_status.wrote(key, await self._client.update_status(mine))
+            self._expected_status.wrote(key, await self._client.update_status(mine, into=Partial))
 
     # --- pods whose job is gone --------------------------------------------------------------
 

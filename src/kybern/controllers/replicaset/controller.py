@@ -17,6 +17,7 @@ from kybern.api import codec, errors, selectors
 from kybern.api.apps.v1 import ReplicaSet, ReplicaSetStatus
 from kybern.api.core import pods as ask
 from kybern.api.core.v1 import Pod
+from kybern.client.metadata import Partial
 from kybern.client.transport import Unreachable
 from kybern.controllers.replicaset.plan import Failure, Plan, changed, new_pod, plan, status
 from kybern.controllers.runtime.batches import FAILURES, namespace_is_terminating, slow_start
@@ -161,7 +162,7 @@ class ReplicaSetController:
 
     async def _create(self, key: Key, replica_set: Any, pod: Pod) -> None:
         try:
-            created = await self._client.create(pod)
+            created = await self._client.create(pod, into=Partial)
         except FAILURES as error:
             if not namespace_is_terminating(error):
                 told = f"Error creating: {error}"
@@ -211,7 +212,7 @@ class ReplicaSetController:
         if changed(replica_set, wanted):
             mine = codec.clone(replica_set)
             mine.status = wanted
-            self._expected_status.wrote(key, await self._client.update_status(mine))
+            self._expected_status.wrote(key, await self._client.update_status(mine, into=Partial))
         return found.check_after
 
 
