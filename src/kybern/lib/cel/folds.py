@@ -151,7 +151,10 @@ def _transform_entries(
         for _ in _rounds(f, slots, over(f), cost):
             if where is None or _holds(where(f)):
                 f[0] += more + 2
-                for key, value in body(f).items():
+                made = body(f)
+                if not isinstance(made, dict):
+                    raise EvalError("no such overload")
+                for key, value in made.items():
                     if key in out:
                         raise EvalError(f"insert failed: key {key} already exists")
                     out[key] = value

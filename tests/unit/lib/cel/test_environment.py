@@ -134,6 +134,7 @@ ERRORS = {
         "error during formatting: decimal clause can only be used on integers, was given string"
     ),
     "'a'.matches(s)": "error parsing regexp: invalid or unsupported Perl syntax: `(?=`",
+    "{'a': 1}.transformMapEntry(k, v, dyn(v))": "no such overload",
     "1 / 0 == 0 && true": "division by zero",
     "1 / 0 == 0 || false": "division by zero",
     "[0].all(x, 1 / x == 1)": "division by zero",
