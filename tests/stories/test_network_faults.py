@@ -8,6 +8,8 @@ import time
 
 import pytest
 
+from tests.ports import free_port
+
 from . import netserver
 from .conformance.pods import make
 from .conformance.test_services import in_network_of
@@ -24,7 +26,11 @@ def service(name, **spec):
 
 @pytest.fixture
 def web(k):
-    """Two pods behind two Services, one of which keeps clients, and a pod which may not come in."""
+    """Two pods behind two Services, one of which keeps clients, and a pod which may not come in.
+
+    The first has a port of the node besides.
+    """
+    k.host_port = free_port()
     pods = [
         {"apiVersion": "v1", "kind": "Pod",
          "metadata": {"name": name, "labels": {"app": app}},
@@ -32,6 +38,8 @@ def web(k):
                   "terminationGracePeriodSeconds": 1}}
         for name, app in (("one", "web"), ("two", "web"), ("stranger", "stranger"))
     ]  # fmt: skip
+    ports = [{"containerPort": netserver.PORT, "hostPort": k.host_port}]
+    pods[0]["spec"]["containers"][0] |= {"ports": ports, "readinessProbe": None}
     friends = {"from": [{"podSelector": {"matchLabels": {"app": "web"}}}]}
     policy = {
         "apiVersion": "networking.k8s.io/v1", "kind": "NetworkPolicy",
@@ -74,6 +82,8 @@ def works(address):
 def test_nobody_notices_that_a_nodes_programs_are_killed(web, cluster):
     server = web.get("pod", "one")["status"]["podIP"]
     clients = [Client(way) for way in ways(web, "web")]
+    node = clients[1].address.partition(":")[0]
+    clients.append(Client(f"{node}:{web.host_port}"))
     keepers = [Client(way) for way in ways(web, "sticky")]
     for client in (*clients, *keepers):
         eventually(lambda c=client: works(c.address))

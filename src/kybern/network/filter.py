@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 from kybern.lib import logs
 from kybern.network import nft, rules
 from kybern.network.cni import nft_program
+from kybern.network.ledger import Ledger
 from kybern.network.rules import HostPort
 
 if TYPE_CHECKING:
@@ -31,12 +32,24 @@ class NodeFilter:
     def __init__(self, config: NetworkConfig) -> None:
         self._config = config
         self._program = nft_program()
+        self._ledger = Ledger(config.state_dir / "host-ports.json")
         self._open: dict[str, tuple[HostPort, ...]] = {}
         self._turn = asyncio.Lock()
 
     async def start(self) -> None:
-        """Make the table anew. Host ports of running pods follow through `open`."""
-        await self._apply(rules.table(self._config, self._all_ports()))
+        """Make the table anew, with the host ports that were open when this program ended.
+
+        Those of pods that came or went since then follow through `open` and `close`.
+        """
+        self._open = self._open or self._ledger.load()
+        try:
+            await self._apply(rules.table(self._config, self._all_ports()))
+        except nft.FilterError as error:
+            if not self._open:
+                raise
+            log.warning("host ports come back with their pods", reason=str(error))
+            self._open = {}
+            await self._apply(rules.table(self._config))
 
     async def open(self, uid: str, ports: Iterable[tuple[str, int, str, str, int]]) -> None:
         """Let these ports of the node lead into a pod; those it had before are closed.
@@ -48,18 +61,29 @@ class NodeFilter:
         before = self._open.get(uid, ())
         if wanted == before:
             return
-        script = rules.remove_ports(self._config, before) + rules.add_ports(self._config, wanted)
-        await self._apply(script)
+        gone = {uid: before, **self._gone(uid, wanted)}
+        script = "".join(rules.remove_ports(self._config, ports) for ports in gone.values())
+        await self._apply(script + rules.add_ports(self._config, wanted))
+        for each in gone:
+            self._open.pop(each, None)
         if wanted:
             self._open[uid] = wanted
             if any(port.is_on_loopback for port in wanted):
                 self._route_loopback()
-        else:
-            self._open.pop(uid, None)
+        self._ledger.save(self._open)
 
     async def close(self, uid: str) -> None:
         """Close a pod's ports."""
         await self.open(uid, ())
+
+    def _gone(self, uid: str, wanted: Iterable[HostPort]) -> dict[str, tuple[HostPort, ...]]:
+        """Return the pods that had one of these ports: they ended while nobody looked."""
+        doors = {port.door for port in wanted}
+        return {
+            other: ports
+            for other, ports in self._open.items()
+            if other != uid and not doors.isdisjoint(port.door for port in ports)
+        }
 
     def _route_loopback(self) -> None:
         """Let packets of loopback addresses leave on the bridge; the table lets none of them in."""

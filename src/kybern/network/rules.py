@@ -39,6 +39,12 @@ class HostPort(NamedTuple):
         return "ip6" if ":" in self.pod_ip else "ip"
 
     @property
+    def door(self) -> tuple[str, str, int, str]:
+        """What no two pods can have."""
+        address = "" if self.host_ip in ANYWHERE else self.host_ip
+        return self.family, self.protocol, self.port, address
+
+    @property
     def is_on_loopback(self) -> bool:
         """Whether 127.0.0.1 leads there."""
         everywhere = self.host_ip in ANYWHERE and self.family == "ip"

@@ -8,6 +8,7 @@ import shutil
 import socket
 import struct
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -120,13 +121,13 @@ def test_cables_of_pods_are_no_news(news: tuple[int, bytes], want: bool) -> None
 
 @pytest.mark.e2e
 @needs_nft
-def test_host_ports_of_both_families() -> None:
+def test_host_ports_of_both_families(tmp_path: Path) -> None:
     def listed(family: str) -> str:
         words = ["nft", "list", "table", family, CONFIG.table]
         return subprocess.run(words, capture_output=True, text=True).stdout
 
     async def story() -> None:
-        filter_ = NodeFilter(CONFIG)
+        filter_ = NodeFilter(replace(CONFIG, data_dir=tmp_path))
         await filter_.start()
         ports = [
             ("tcp", number, host, ip, 80)

@@ -7,13 +7,15 @@ import json
 import os
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
 
-from kybern.network import cni, rules
+from kybern.network import cni, ledger, rules
 from kybern.network.config import NetworkConfig
 from kybern.network.filter import NodeFilter
+from kybern.network.ledger import Ledger
 from kybern.network.nft import FilterError
 
 CONFIG = NetworkConfig(Path("/d"), bridge="kb9", pod_cidr="10.9.1.0/24", cluster_cidr="10.9.0.0/16")
@@ -85,7 +87,9 @@ def test_loopback_leads_to_host_ports_and_pods_cannot_use_that() -> None:
 
 @pytest.mark.e2e
 @pytest.mark.skipif(os.geteuid() != 0 or not shutil.which("nft"), reason="needs root and nft")
-def test_the_kernel_takes_the_rules() -> None:
+def test_the_kernel_takes_the_rules(tmp_path: Path) -> None:
+    config = replace(CONFIG, data_dir=tmp_path)
+
     def listed() -> str:
         done = subprocess.run(
             ["nft", "list", "table", "ip", CONFIG.table], capture_output=True, text=True
@@ -93,7 +97,7 @@ def test_the_kernel_takes_the_rules() -> None:
         return done.stdout
 
     async def story() -> None:
-        node = NodeFilter(CONFIG)
+        node = NodeFilter(config)
         await node.start()
         await node.open("u-1", [tuple(p) for p in PORTS])
         await node.open("u-1", [tuple(p) for p in PORTS])
@@ -104,6 +108,16 @@ def test_the_kernel_takes_the_rules() -> None:
         assert "192.0.2.1 . udp . 53" in listed()
         await node.close("u-1")
         assert "5353" not in listed()
+        # they stay open while the program starts again, and a pod that went meanwhile makes room
+        await node.open("u-1", [tuple(p) for p in PORTS])
+        node = NodeFilter(config)
+        await node.start()
+        assert "tcp . 8080 : 10.9.1.5 . 80" in listed()
+        await node.open("u-3", [("tcp", 8080, "0.0.0.0", "10.9.1.6", 80)])
+        assert "tcp . 8080 : 10.9.1.6 . 80" in listed()
+        assert "5353" not in listed()
+        await node.close("u-1")
+        assert "tcp . 8080 : 10.9.1.6 . 80" in listed()
         with pytest.raises(FilterError):
             await node.open("u-2", [("tcp", 1, "not an address", "x", 1)])
 
@@ -112,3 +126,16 @@ def test_the_kernel_takes_the_rules() -> None:
     finally:
         subprocess.run(["nft", "-f", "-"], input=rules.remove_table(CONFIG), text=True, check=True)
     assert listed() == ""
+
+
+def test_what_is_open_is_known_until_the_machine_starts_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "state/ports.json"
+    assert Ledger(path).load() == {}
+    Ledger(path).save({"u": tuple(PORTS)})
+    assert Ledger(path).load() == {"u": tuple(PORTS)}
+    monkeypatch.setattr(ledger, "BOOT_ID", tmp_path / "none")
+    assert Ledger(path).load() == {}
+    path.write_text("[")
+    assert Ledger(path).load() == {}
