@@ -50,8 +50,8 @@ class Watcher:
     """
 
     __slots__ = (
-        "_batches", "_delivered", "_goal", "_latest", "_leave", "_life", "_limit", "_past",
-        "_unread", "_waiter", "_weight",
+        "_batches", "_delivered", "_goal", "_latest", "_leave", "_life", "_limit", "_nudged",
+        "_past", "_unread", "_waiter", "_weight",
     )  # fmt: skip
 
     def __init__(
@@ -72,6 +72,7 @@ class Watcher:
         self._waiter: asyncio.Future[None] | None = None
         self._past: Past | None = None
         self._goal = 0
+        self._nudged = False
 
     @property
     def revision(self) -> int:
@@ -112,6 +113,14 @@ class Watcher:
         self._goal = oldest
         self._end(_Life.EXPIRED)
 
+    def nudge(self) -> None:
+        """Have the next wait for events, or the present one, end with an empty list; by a timer.
+
+        One timer for a minute of waiting is cheaper than a timeout for each wait.
+        """
+        self._nudged = True
+        self._wake()
+
     def close(self) -> None:
         """Stop watching; the iteration ends."""
         self._end(_Life.CLOSED)
@@ -131,6 +140,9 @@ class Watcher:
             if batch:
                 return batch
             if self._past is None and not self._batches:
+                if self._nudged:
+                    self._nudged = False
+                    return ()
                 await self._wait()
 
     async def _page(self) -> Sequence[Event]:

@@ -153,3 +153,22 @@ def test_closing_wakes_the_reader(live):
         assert source.left == [watcher]
 
     live(main())
+
+
+def test_a_nudge_ends_one_wait_and_loses_nothing(live):
+    async def main():
+        watcher = Source().watcher()
+        waiting = asyncio.ensure_future(anext(watcher))
+        await asyncio.sleep(0)
+        watcher.nudge()
+        assert await waiting == ()
+        watcher.nudge()
+        watcher.push(batch(11))
+        assert revisions(await anext(watcher)) == [11]
+        assert await anext(watcher) == ()
+        waiting = asyncio.ensure_future(anext(watcher))
+        await asyncio.sleep(0)
+        watcher.push(batch(12))
+        assert revisions(await waiting) == [12]
+
+    live(main())

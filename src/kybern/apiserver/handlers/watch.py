@@ -154,6 +154,7 @@ async def _lines(plan: Plan, watcher: Watcher) -> AsyncIterator[bytes]:
     framing = plan.framer
     loop = asyncio.get_running_loop()
     end = loop.time() + plan.seconds
+    alarm: asyncio.TimerHandle | None = None
     try:
         initial, plan.initial = plan.initial, []
         for start in range(0, len(initial), INITIAL_AT_ONCE):
@@ -162,24 +163,23 @@ async def _lines(plan: Plan, watcher: Watcher) -> AsyncIterator[bytes]:
         if plan.end_marker:
             yield framing.bookmark(plan.end_marker, ends_initial=True)
         sent = plan.known
-        mark = loop.time() + BOOKMARK_EVERY
+        alarm = loop.call_at(min(loop.time() + BOOKMARK_EVERY, end), watcher.nudge)
         while True:
             batch = watcher.take()
             if not batch:
                 try:
-                    async with asyncio.timeout_at(min(mark, end)):
-                        batch = await anext(watcher)
-                except TimeoutError:
-                    now = loop.time()
-                    if plan.bookmarks and watcher.revision > sent:
-                        sent = watcher.revision
-                        yield framing.bookmark(sent)
-                    if now >= end:
-                        return
-                    mark = now + BOOKMARK_EVERY
-                    continue
+                    batch = await anext(watcher)
                 except StopAsyncIteration:
                     return
+            if not batch:  # nudged
+                now = loop.time()
+                if plan.bookmarks and watcher.revision > sent:
+                    sent = watcher.revision
+                    yield framing.bookmark(sent)
+                if now >= end:
+                    return
+                alarm = loop.call_at(min(now + BOOKMARK_EVERY, end), watcher.nudge)
+                continue
             if framing.resource.converts:
                 await framing.ready(batch)
             if lines := framing.events(batch):
@@ -193,6 +193,8 @@ async def _lines(plan: Plan, watcher: Watcher) -> AsyncIterator[bytes]:
     except errors.ApiError as error:  # of a webhook that converts
         yield _error_line(error)
     finally:
+        if alarm is not None:
+            alarm.cancel()
         watcher.close()
 
 
