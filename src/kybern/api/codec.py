@@ -127,12 +127,12 @@ def decode_request(
         obj, strict = _from_json(data, look, kind, check=validation != "Ignore")
     elif content_type == YAML:
         obj, strict = _from_yaml(data, kind)
-    elif content_type == PROTOBUF:
+    elif content_type == PROTOBUF and kind.in_protobuf:
         from kybern.api import protobuf
 
         obj, strict = protobuf.decode_request(data, kind), []
     else:
-        raise UnsupportedMediaType.of(MEDIA_TYPES)
+        raise UnsupportedMediaType.of(MEDIA_TYPES if kind.in_protobuf else (JSON, YAML))
     _expect_kind(obj, kind)
     try:
         normalise(obj)

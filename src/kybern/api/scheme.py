@@ -61,6 +61,11 @@ class Kind:
         return "status" in self.subresources
 
     @property
+    def in_protobuf(self) -> bool:
+        """Whether objects travel in protobuf, too: not what is a custom resource at upstream."""
+        return self.group != _SNAPSHOT
+
+    @property
     def module(self) -> str:
         """Name of the module with the Structs."""
         head = self.group.split(".", 1)[0] or "core"

@@ -39,7 +39,7 @@ _ANYTHING = frozenset(("*/*", "application/*"))
 _JSON = frozenset((JSON, *_ANYTHING))
 
 
-def form(accept: str | None, views: frozenset[str]) -> Form:
+def form(accept: str | None, views: frozenset[str], *, protobuf: bool = True) -> Form:
     """Return the first form the client names that we have.
 
     Raises:
@@ -48,8 +48,8 @@ def form(accept: str | None, views: frozenset[str]) -> Form:
     if accept is None or accept in _JSON:
         return PLAIN
     found = _choose(accept, views)
-    if found is None:
-        raise errors.NotAcceptable.of(OFFERED)
+    if found is None or (found.media == PROTOBUF and found.view == OBJECT and not protobuf):
+        raise errors.NotAcceptable.of(OFFERED if protobuf else OFFERED[:2])
     return found
 
 

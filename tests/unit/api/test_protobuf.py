@@ -28,14 +28,14 @@ from kybern.lib.protobuf import ProtobufError
 
 ROOT = pathlib.Path(__file__).parents[3]
 MESSAGES = json.loads((ROOT / "tools/protobuf-fields.json").read_text())["messages"]
-KINDS = SCHEME.kinds
+KINDS = [kind for kind in SCHEME.kinds if kind.in_protobuf]
 STRUCTS = [
     each
     for path in sorted((ROOT / "src/kybern/api").glob("*/v[0-9]*.py"))
     for module in [importlib.import_module(f"kybern.api.{path.parent.name}.{path.stem}")]
     for each in vars(module).values()
     if isinstance(each, type) and issubclass(each, msgspec.Struct)
-    and each.__module__ == module.__name__
+    and each.__module__ == module.__name__ and path.parent.name != "snapshot"
 ]  # fmt: skip
 
 

@@ -72,6 +72,8 @@ def test_every_built_in_kind_is_covered():
     for kind in SCHEME.kinds:
         if kind.group in {"apiextensions.k8s.io", "apiregistration.k8s.io"}:
             continue
+        if not kind.in_protobuf:  # a custom resource at upstream, and stored like one
+            continue
         assert kind.group in keys.BUILT_IN_GROUPS, kind
 
 

@@ -49,6 +49,11 @@ class CustomKind(Kind):
         return self.objects
 
     @property
+    def in_protobuf(self) -> bool:
+        """They have no field numbers."""
+        return False
+
+    @property
     def list_struct(self) -> Any:
         """There is none: lists are put together of bytes."""
         return None

@@ -51,7 +51,8 @@ class Page(NamedTuple):
 async def list_(ctx: RequestContext) -> Response | StreamResponse:
     """Answer with the objects of a collection that the query chooses."""
     resource: Resource = ctx.resource
-    form = accept.form(ctx.request.headers.get("accept"), accept.OF_LIST)
+    header = ctx.request.headers.get("accept")
+    form = accept.form(header, accept.OF_LIST, protobuf=resource.kind.in_protobuf)
     if not ctx.request.query:
         found = ctx.services.store.list(resource.scope(ctx.namespace))
         page = Page(found.entries, found.revision, "", None)

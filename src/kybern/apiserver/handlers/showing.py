@@ -43,7 +43,7 @@ def show_entry(
         if ctx.warnings is None and not request.query and "user-agent" not in request.headers:
             return Response(status, wire, accept.JSON, NO_CACHE)
         return json_response(ctx, status, wire)
-    form = accept.form(header, accept.OF_ONE)
+    form = accept.form(header, accept.OF_ONE, protobuf=resource.kind.in_protobuf)
     if form.view == accept.OBJECT:
         return written(ctx, status, wire, form, resource.struct)
     if form.view == accept.PARTIAL:
