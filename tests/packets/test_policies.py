@@ -96,7 +96,7 @@ def known() -> Peers:
     return found
 
 
-@settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
+@settings(max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True)
 @given(made=policies(), world=worlds.worlds())
 def test_who_reaches_whom(made: dict[tuple[str, str], Any], world: World) -> None:
     world = world._replace(allows=functools.partial(allows, list(made.values()), PODS, NAME))

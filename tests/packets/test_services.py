@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from tests.packets.walk import Packet
 
 many = settings(
-    max_examples=50, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
+    max_examples=30, deadline=None, suppress_health_check=list(HealthCheck), derandomize=True
 )
 histories = st.lists(worlds.worlds(), min_size=1, max_size=3)
 
