@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from kybern.api import codec
 from kybern.api.custom import values
+from kybern.api.custom.rules import check_rules
 from kybern.api.custom.structure import Structure
 from kybern.api.field_path import Path, Problem, forbidden, invalid, not_supported, required
 
@@ -99,6 +100,7 @@ def _check(tree: Tree, place: Path, out: Problems, *, what: str, embedded: bool 
             )
             out.append(required(place / "properties", text))
     _check_default(tree, place, out)
+    check_rules(tree, place, out)
 
 
 def _check_parts(tree: Tree, place: Path, out: Problems) -> None:

@@ -10,15 +10,19 @@ Objects are changed in place: they are the caller's.
 
 from __future__ import annotations
 
+import re
 from typing import Any, Final
 
 from kybern.api import codec
+from kybern.api.custom.rules import KEYWORDS, RULES
 from kybern.api.fields import fields_of
 from kybern.api.meta.v1 import ObjectMeta
 
 Tree = dict[str, Any]
 
 UNSET: Final = object()
+SEEN_OTHERWISE: Final = frozenset(("date-time", "date", "duration", "byte"))
+_PLAIN_NAME: Final = re.compile(r"_?[a-zA-Z][a-zA-Z0-9]*(_[a-zA-Z0-9]+)*")
 ENVELOPE: Final = frozenset(("kind", "apiVersion", "metadata"))
 
 
@@ -37,11 +41,13 @@ class Structure:
         default: what it is when it is left out; UNSET when it may stay out.
         fills: whether there is a default in it anywhere.
         keeps_all: whether nothing in it is ever pruned.
+        ruled: whether there is a rule for it, or for anything in it.
+        plain: whether rules see it just as JSON has it.
     """
 
     __slots__ = (
-        "default", "envelope", "extra", "fills", "items", "keeps_all", "nullable", "open",
-        "properties", "tree", "type",
+        "default", "envelope", "extra", "fills", "items", "keeps_all", "nullable", "open", "plain",
+        "properties", "ruled", "tree", "type",
     )  # fmt: skip
 
     def __init__(self, tree: Tree, *, root: bool = False) -> None:
@@ -63,7 +69,15 @@ class Structure:
         self.fills: bool = self.default is not UNSET or any(part.fills for part in parts)
         closed = self.type == "object" and self.extra is None and not self.open
         closed = closed or (self.envelope and not root)
+        self.ruled: bool = bool(tree.get(RULES)) or any(part.ruled for part in parts)
+        self.plain: bool = self._is_plain()
         self.keeps_all: bool = not closed and all(part.keeps_all for part in parts)
+
+    def _is_plain(self) -> bool:
+        if self.type == "number" or self.tree.get("format") in SEEN_OTHERWISE:
+            return False
+        named = all(_PLAIN_NAME.fullmatch(n) and n not in KEYWORDS for n in self.properties)
+        return named and all(part.plain for part in self._parts())
 
     def _parts(self) -> list[Structure]:
         parts = list(self.properties.values())

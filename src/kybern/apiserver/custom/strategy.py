@@ -10,7 +10,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 from kybern.api import codec, errors, rules
+from kybern.api.custom import rules as rules_of
 from kybern.api.custom import values
+from kybern.api.field_path import invalid
 from kybern.apiserver.registry import deletion
 from kybern.apiserver.registry.rules import Rules
 from kybern.apiserver.registry.strategy import Strategy
@@ -21,6 +23,10 @@ if TYPE_CHECKING:
     from kybern.apiserver.context import RequestContext
 
 STATUS = "status"
+UNCHECKED = (
+    "some validation rules were not checked because the object was invalid; correct the existing "
+    "errors to complete validation"
+)
 
 
 class CustomStrategy(Strategy):
@@ -68,16 +74,22 @@ class CustomStrategy(Strategy):
 
     def validate(self, ctx: RequestContext, obj: Any) -> list[Problem]:
         """Return what is wrong with a new object."""
-        return super().validate(ctx, obj) + self.problems(obj)
+        return super().validate(ctx, obj) + self.problems(obj, None)
 
     def validate_update(self, ctx: RequestContext, obj: Any, old: Any) -> list[Problem]:
         """Return what is wrong with a changed object."""
-        return super().validate_update(ctx, obj, old) + self.problems(obj)
+        return super().validate_update(ctx, obj, old) + self.problems(obj, old)
 
-    def problems(self, obj: Any) -> list[Problem]:
-        """Return where an object is not what its schema asks for."""
-        assert self.custom.structure is not None
-        return values.check(self.custom.structure, obj.content)
+    def problems(self, obj: Any, old: Any | None) -> list[Problem]:
+        """Return where an object is not what its schema asks for, or else breaks its rules."""
+        structure = self.custom.structure
+        assert structure is not None
+        found = values.check(structure, obj.content)
+        if not structure.ruled:
+            return found
+        if found:
+            return [*found, invalid(None, None, UNCHECKED)]
+        return rules_of.check(structure, obj, old)
 
     def finished(self, obj: Any, old: Any) -> bool:
         """Say whether an update took away the last thing that kept a deleted object."""
