@@ -19,10 +19,7 @@ from kybern.api.apiextensions.v1 import (
     CustomResourceDefinitionNames,
 )
 from kybern.api.apiregistration.v1 import APIService, APIServiceSpec
-from kybern.api.custom.kinds import kind_of
 from kybern.api.meta.v1 import ObjectMeta
-from kybern.apiserver.custom.conversion import Conversion
-from kybern.apiserver.custom.resource import CustomResource, looks
 from kybern.apiserver.registry.apiextensions.definitions import FINALIZER, set_condition
 from kybern.lib import logs
 from kybern.lib.clock import rfc3339
@@ -33,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from kybern.apiserver.bootstrap.loopback import Loopback
+    from kybern.apiserver.custom.resource import CustomResource
     from kybern.apiserver.context import Services
 
 log = logs.get("apiserver.definitions")
@@ -112,6 +110,11 @@ class Definitions:
         self._changed()
 
     def _serve(self, definition: CustomResourceDefinition) -> None:
+        # Imported when the first kind is defined: a server without any starts sooner.
+        from kybern.api.custom.kinds import kind_of
+        from kybern.apiserver.custom.conversion import Conversion
+        from kybern.apiserver.custom.resource import CustomResource, looks
+
         spec = definition.spec
         storage = next((v.name for v in spec.versions if v.storage), "")
         look = looks(definition)
