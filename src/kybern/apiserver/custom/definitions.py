@@ -30,8 +30,8 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable
 
     from kybern.apiserver.bootstrap.loopback import Loopback
-    from kybern.apiserver.custom.resource import CustomResource
     from kybern.apiserver.context import Services
+    from kybern.apiserver.custom.resource import CustomResource
 
 log = logs.get("apiserver.definitions")
 
