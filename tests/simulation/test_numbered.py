@@ -223,5 +223,6 @@ def test_a_planted_bug_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
         self.burst = True
 
     monkeypatch.setattr(_Planner, "__init__", hasty)
-    outcome = simulate(1, profile=CALM, users=Operators, settled=Complete)
-    assert any("was made before" in found for found in outcome.violations)
+    # Not every hour tells: the pods made at once may happen to come in order.
+    hours = (simulate(seed, profile=CALM, users=Operators, settled=Complete) for seed in range(8))
+    assert any("was made before" in found for hour in hours for found in hour.violations)

@@ -15,16 +15,32 @@ from kybern.cluster import fleet, processes
 from kybern.lib.clock import SYSTEM, rfc3339
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from kybern.cluster.directory import Directory
     from kybern.cluster.settings import Settings
+
+    Restarts = dict[tuple[Path, str], int]
 
 SERVER_TIMEOUT = 60.0  # seconds; a cold disk and a large store may need it
 NODE_TIMEOUT = 120.0
 LOOK_AGAIN = 2  # seconds; meanwhile a program may have ended
 
 
-def wait_server(directory: Directory, chosen: Settings) -> None:
-    """Wait until the API server answers.
+def restarts(*places: Directory) -> Restarts:
+    """Return how often each program was started again so far.
+
+    Of a cluster that runs already, only what happens from now on says that it does not start.
+    """
+    return {
+        (place.root, child.name): child.restarts
+        for place in places
+        for child in (processes.find(place) or (0, []))[1]
+    }
+
+
+def wait_server(directory: Directory, chosen: Settings, before: Restarts | None = None) -> None:
+    """Wait until the API server answers; `before` is what happened earlier, and does not count.
 
     Raises:
         Failed: it does not.
@@ -32,7 +48,7 @@ def wait_server(directory: Directory, chosen: Settings) -> None:
     last = ["it did not start"]
 
     def ready() -> bool:
-        check_processes(directory)
+        check_processes(directory, before=before)
         if not api.listens(chosen):
             return False
         try:
@@ -50,7 +66,9 @@ def wait_server(directory: Directory, chosen: Settings) -> None:
         )
 
 
-def wait_nodes(directory: Directory, chosen: Settings, since: float = 0.0) -> None:
+def wait_nodes(
+    directory: Directory, chosen: Settings, since: float = 0.0, before: Restarts | None = None
+) -> None:
     """Wait until every node says that it is Ready; what it said before `since` does not count.
 
     Raises:
@@ -75,10 +93,10 @@ def wait_nodes(directory: Directory, chosen: Settings, since: float = 0.0) -> No
                 if not why:
                     return
         except OSError as error:
-            check_processes(directory, *further)
+            check_processes(directory, *further, before=before)
             why = {name: f"{text}; {error}" for name, text in why.items()}
             break
-        check_processes(directory, *further)
+        check_processes(directory, *further, before=before)
     name, reason = next(iter(why.items()))
     raise Failed(
         f"the node {name} is not Ready after {NODE_TIMEOUT:.0f} s ({reason}): look into "
@@ -103,15 +121,16 @@ def _ready_condition(node: dict) -> dict:  # type: ignore[type-arg]
     return next((c for c in conditions if c["type"] == "Ready"), {})
 
 
-def check_processes(*places: Directory) -> None:
+def check_processes(*places: Directory, before: Restarts | None = None) -> None:
     """A process that died at once will not come up by waiting: say what it said."""
+    known = before or {}
     children = []
     for place in places:
         found = processes.find(place)
         if found is None:
             raise Failed("the cluster was stopped while it started.")
-        children += found[1]
-    for child in children:
-        if child.restarts:
+        children += [(place, child) for child in found[1]]
+    for place, child in children:
+        if child.restarts > known.get((place.root, child.name), 0):
             said = processes.tail(child.log, 1) or f"it ended with {child.last_exit}"
             raise Failed(f"{child.name} does not start: {said}\nIts log is {child.log}.")

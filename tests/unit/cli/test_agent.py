@@ -32,7 +32,7 @@ def machine(monkeypatch):
     monkeypatch.setattr(agent.slots, "host_name", lambda: "box")
     monkeypatch.setattr(agent, "_address_towards", lambda server: "192.0.2.9")
     monkeypatch.setattr(agent.processes, "start", lambda *plan: asked.append(plan))
-    monkeypatch.setattr(agent.readiness, "wait_nodes", lambda *_: None)
+    monkeypatch.setattr(agent.readiness, "wait_nodes", lambda *_, **__: None)
     return asked
 
 
@@ -70,7 +70,7 @@ def test_what_was_said_once_stays(kybern, machine, tmp_path, monkeypatch):
     assert (chosen.ingress_http_port, chosen.ingress_https_port) == (8080, 0)
     assert chosen.runtime_endpoint == "unix:///run/cri.sock"
     assert (chosen.shutdown_grace, chosen.shutdown_grace_critical) == (30.0, 10.0)
-    monkeypatch.setattr(agent.processes, "find", lambda _: 1)
+    monkeypatch.setattr(agent.processes, "find", lambda _: (1, []))
     assert kybern(*words, "--ingress-http-port", "8080").code == 0
     done = kybern(*words, "--ingress-http-port", "8081")
     assert (done.code, "with another --ingress-http-port" in done.err) == (1, True)

@@ -16,8 +16,8 @@ OFF = "IPv6 is turned off on this machine: turn it on."
 def machine(monkeypatch):
     """A machine with IPv6 where everything starts at once, in slot 2."""
     monkeypatch.setattr(up.processes, "start", lambda *_: None)
-    monkeypatch.setattr(up.readiness, "wait_server", lambda *_: None)
-    monkeypatch.setattr(up.readiness, "wait_nodes", lambda *_: None)
+    monkeypatch.setattr(up.readiness, "wait_server", lambda *_, **__: None)
+    monkeypatch.setattr(up.readiness, "wait_nodes", lambda *_, **__: None)
     monkeypatch.setattr(up.prerequisites, "missing", lambda **_: [])
     monkeypatch.setattr(up.prerequisites, "no_ipv6", lambda: "")
     monkeypatch.setattr(up.slots, "port_is_free", lambda *_, **__: True)

@@ -28,6 +28,21 @@ def test_a_program_that_dies_at_once_ends_the_waiting(running, monkeypatch):
         readiness.wait_server(running, chosen)
 
 
+def test_a_program_that_died_long_ago_does_not(running, monkeypatch):
+    state = json.loads(running.state.read_text())
+    state["children"][0] |= {"restarts": 1, "lastExit": "signal 9"}
+    running.state.write_text(json.dumps(state))
+    monkeypatch.setattr(readiness.api, "get", lambda *_, **__: api.Answer(200, b"ok"))
+    monkeypatch.setattr(readiness.api, "listens", lambda settings: True)
+    chosen = settings_file.load(running.settings)
+    before = readiness.restarts(running)
+    readiness.wait_server(running, chosen, before)
+    state["children"][0]["restarts"] = 2
+    running.state.write_text(json.dumps(state))
+    with pytest.raises(Failed, match="control-plane does not start"):
+        readiness.wait_server(running, chosen, before)
+
+
 def test_a_server_that_never_becomes_ready_is_one_sentence(running, monkeypatch):
     monkeypatch.setattr(readiness, "SERVER_TIMEOUT", 0.05)
     monkeypatch.setattr(readiness.api, "get", lambda *_, **__: api.Answer(500, b"[-]etcd failed"))

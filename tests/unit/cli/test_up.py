@@ -21,8 +21,8 @@ def started(monkeypatch):
     asked = []
     monkeypatch.setattr(up.processes, "start", lambda *plan: asked.append(plan))
     monkeypatch.setattr(up.fleet, "stop_all", lambda *_: asked.append("stop"))
-    monkeypatch.setattr(up.readiness, "wait_server", lambda *_: None)
-    monkeypatch.setattr(up.readiness, "wait_nodes", lambda *_: None)
+    monkeypatch.setattr(up.readiness, "wait_server", lambda *_, **__: None)
+    monkeypatch.setattr(up.readiness, "wait_nodes", lambda *_, **__: None)
     return asked
 
 
@@ -125,8 +125,8 @@ def test_the_export_line_can_be_evaluated(kybern, started, tmp_path):
 
 
 def test_of_two_at_once_one_starts_the_cluster(kybern, started, tmp_path, monkeypatch):
-    root, found = tmp_path / "data", iter([None, (1, [])])
-    monkeypatch.setattr(up.processes, "find", lambda directory: next(found))
+    root, found = tmp_path / "data", iter([None])
+    monkeypatch.setattr(up.processes, "find", lambda directory: next(found, (1, [])))
     Directory(root).make()
     chosen = Settings(data_dir=str(root), port=1, control_plane_only=True)
     settings_file.save(chosen, Directory(root).settings)

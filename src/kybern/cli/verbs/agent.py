@@ -148,7 +148,7 @@ def _accept(directory: Directory, request: Request, server: str) -> None:
             f"the node in {directory.root} runs already, for {chosen.api_server}: stop it with "
             f"`kybern down --purge --data-dir {directory.root}` first."
         )
-    readiness.wait_nodes(directory, chosen)
+    readiness.wait_nodes(directory, chosen, before=readiness.restarts(directory))
     say(f"The node in {directory.root} is running already; nothing to do.")
 
 

@@ -133,10 +133,12 @@ def _accept(directory: Directory, request: Request) -> None:
             )
     if request.dual_stack and not chosen.dual_stack:
         raise Failed(other_networks(directory))
-    readiness.wait_server(directory, chosen)
+    nodes = [fleet.directory_of(directory, index) for index in range(2, chosen.nodes + 1)]
+    before = readiness.restarts(directory, *nodes)
+    readiness.wait_server(directory, chosen, before)
     with telling(directory), directory.locked():
         changed = scaling.scale(directory, chosen, request.nodes or chosen.nodes)
-    readiness.wait_nodes(directory, settings_of(directory))
+    readiness.wait_nodes(directory, settings_of(directory), before=before)
     say(f"The cluster in {directory.root} is running already; {changed or 'nothing to do'}.")
     _hint(directory, chosen)
 
