@@ -21,6 +21,7 @@ from kybern.api.meta.v1 import ObjectMeta
 Tree = dict[str, Any]
 
 UNSET: Final = object()
+JOINED: Final = ("allOf", "anyOf", "oneOf", "not")
 SEEN_OTHERWISE: Final = frozenset(("date-time", "date", "duration", "byte"))
 _PLAIN_NAME: Final = re.compile(r"_?[a-zA-Z][a-zA-Z0-9]*(_[a-zA-Z0-9]+)*")
 ENVELOPE: Final = frozenset(("kind", "apiVersion", "metadata"))
@@ -35,6 +36,7 @@ class Structure:
         properties: the schemas of fields.
         extra: the schema of the values of a map; None when it is no map.
         items: the schema of the items of a list.
+        joined: the schemas in allOf, anyOf, oneOf and not, which only judge.
         open: whether fields nobody named stay.
         envelope: whether kind, apiVersion and metadata are there besides.
         nullable: whether null is a value.
@@ -46,8 +48,8 @@ class Structure:
     """
 
     __slots__ = (
-        "default", "envelope", "extra", "fills", "items", "keeps_all", "nullable", "open", "plain",
-        "properties", "ruled", "tree", "type",
+        "default", "envelope", "extra", "fills", "items", "joined", "keeps_all", "nullable", "open",
+        "plain", "properties", "ruled", "tree", "type",
     )  # fmt: skip
 
     def __init__(self, tree: Tree, *, root: bool = False) -> None:
@@ -60,6 +62,11 @@ class Structure:
         self.extra = Structure(values) if isinstance(values, dict) else None
         items = tree.get("items")
         self.items = Structure(items) if isinstance(items, dict) else None
+        self.joined = {
+            word: [Structure(each) for each in (found if isinstance(found, list) else [found])]
+            for word in JOINED
+            if (found := tree.get(word)) is not None
+        }
         preserves = bool(tree.get("x-kubernetes-preserve-unknown-fields"))
         self.open = preserves or values is True
         self.envelope = root or bool(tree.get("x-kubernetes-embedded-resource"))

@@ -10,27 +10,25 @@ from __future__ import annotations
 import functools
 import json
 import re
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from kybern.api.custom.formats import fits
-from kybern.api.custom.structure import Structure
 from kybern.api.field_path import (
-    OMITTED,
-    TOO_LONG,
-    TOO_MANY,
     Path,
     Problem,
     duplicate,
     invalid,
     not_supported,
     required,
+    too_long,
+    too_many,
     type_invalid,
 )
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-JOINED: Final = ("allOf", "anyOf", "oneOf", "not")
+    from kybern.api.custom.structure import Structure
 
 
 def check(structure: Structure, value: Any) -> list[Problem]:
@@ -59,8 +57,8 @@ def _check(structure: Structure, value: Any, path: Path | None, out: list[Proble
         _check_number(tree, value, path, out)
     if (allowed := tree.get("enum")) is not None and not any(_same(value, e) for e in allowed):
         out.append(not_supported(path, value, [e if isinstance(e, str) else _json(e) for e in allowed]))
-    if any(word in tree for word in JOINED):
-        _check_joined(tree, value, path, out)
+    if structure.joined:
+        _check_joined(structure, value, path, out)
 
 
 # --- by type ---------------------------------------------------------------------------------
@@ -79,7 +77,7 @@ def _check_object(
         text = f"{_in_body(path)} should have at least {least} properties"
         out.append(invalid(path, value, text))
     if most is not None and count > most:
-        out.append(_too_many(path, count, most))
+        out.append(too_many(path, count, most))
     for name, each in value.items():
         if structure.envelope and name in ("apiVersion", "kind", "metadata"):
             continue
@@ -98,7 +96,7 @@ def _check_list(
     if least is not None and len(value) < least:
         out.append(invalid(path, value, f"{_in_body(path)} should have at least {least} items"))
     if most is not None and len(value) > most:
-        out.append(_too_many(path, len(value), most))
+        out.append(too_many(path, len(value), most))
     if structure.items is not None:
         for index, each in enumerate(value):
             _check(structure.items, each, _item(path, index), out)
@@ -132,9 +130,7 @@ def _check_text(tree: Any, value: str, path: Path | None, out: list[Problem]) ->
     if least is not None and len(value) < least:
         out.append(invalid(path, value, f"{where} should be at least {least} chars long"))
     if most is not None and len(value) > most:
-        unit = "byte" if most == 1 else "bytes"
-        problem = Problem(TOO_LONG, _place(path), OMITTED, f"may not be more than {most} {unit}")
-        out.append(problem)
+        out.append(too_long(path, most))
     pattern = tree.get("pattern")
     if pattern and not compiled(pattern).search(value):
         out.append(invalid(path, value, f"{where} should match '{pattern}'"))
@@ -162,49 +158,40 @@ def _check_number(tree: Any, value: float, path: Path | None, out: list[Problem]
         out.append(invalid(path, value, f"{where} should be a multiple of {_go(step)}"))
 
 
-def _check_joined(tree: Any, value: Any, path: Path | None, out: list[Problem]) -> None:
+def _check_joined(
+    structure: Structure, value: Any, path: Path | None, out: list[Problem]
+) -> None:
     """See to allOf, anyOf, oneOf and not; upstream says of these which value, but not where."""
-    named = f'"{_place(path) if path is not None else ""}"'
-    every = [(each, _problems(each, value, path)) for each in tree.get("allOf") or ()]
-    if failing := [problems for _, problems in every if problems]:
+    named = f'"{path}"' if path is not None else '""'
+    found = {
+        word: [_problems(each, value, path) for each in choices]
+        for word, choices in structure.joined.items()
+    }
+    if failing := [problems for problems in found.get("allOf", ()) if problems]:
         out += failing[0]
         out.append(_joined(f"{named} must validate all the schemas (allOf)"))
-    if choices := tree.get("anyOf"):
-        found = [_problems(each, value, path) for each in choices]
-        if all(found):
-            out += found[0]
-            out.append(_joined(f"{named} must validate at least one schema (anyOf)"))
-    if choices := tree.get("oneOf"):
-        found = [_problems(each, value, path) for each in choices]
-        good = sum(not problems for problems in found)
+    if (choices := found.get("anyOf")) and all(choices):
+        out += choices[0]
+        out.append(_joined(f"{named} must validate at least one schema (anyOf)"))
+    if choices := found.get("oneOf"):
+        good = sum(not problems for problems in choices)
         if good != 1:
             if not good:
-                out += found[0]
+                out += choices[0]
             told = f"Found {good} valid alternatives" if good else "Found none valid"
             out.append(_joined(f"{named} must validate one and only one schema (oneOf). {told}"))
-    if (refused := tree.get("not")) is not None and not _problems(refused, value, path):
+    if "not" in found and not found["not"][0]:
         out.append(_joined(f"{named} must not validate the schema (not)"))
 
 
-def _problems(tree: Any, value: Any, path: Path | None) -> list[Problem]:
+def _problems(structure: Structure, value: Any, path: Path | None) -> list[Problem]:
     out: list[Problem] = []
-    _check(_structure(tree), value, path, out)
+    _check(structure, value, path, out)
     return out
 
 
 def _joined(text: str) -> Problem:
     return invalid(None, "", text)
-
-
-_made: dict[int, tuple[Any, Structure]] = {}
-
-
-def _structure(tree: Any) -> Structure:
-    """Return the Structure of a schema within allOf and the like; they are few and stay."""
-    found = _made.get(id(tree))
-    if found is None or found[0] is not tree:
-        found = _made[id(tree)] = (tree, Structure(tree))
-    return found[1]
 
 
 # --- words -----------------------------------------------------------------------------------
@@ -247,21 +234,12 @@ def _same(value: Any, other: Any) -> bool:
     return bool(value == other) and isinstance(value, bool) == isinstance(other, bool)
 
 
-def _too_many(path: Path | None, actual: int, limit: int) -> Problem:
-    unit = "item" if limit == 1 else "items"
-    return Problem(TOO_MANY, _place(path), actual, f"must have at most {limit} {unit}")
-
-
 def _at(path: Path | None, name: str) -> Path:
     return Path(name) if path is None else path / name
 
 
 def _item(path: Path | None, index: int) -> Path:
     return Path(f"[{index}]") if path is None else path[index]
-
-
-def _place(path: Path | None) -> str:
-    return "<nil>" if path is None else str(path)
 
 
 def _in_body(path: Path | None) -> str:

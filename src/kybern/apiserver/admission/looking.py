@@ -73,6 +73,8 @@ def pod_is_created(group: str, plural: str, subresource: str, operation: str) ->
 
 def named(review: Any) -> str:
     """Return what messages call the object: its name, or what its name will begin with."""
-    meta = review.obj.metadata if review.obj is not None else review.old.metadata
-    name: str = meta.name or review.ctx.name or meta.generateName or ""
+    obj = review.old if review.obj is None else review.obj
+    if obj is None:  # of a conversation
+        return str(review.ctx.name)
+    name: str = obj.metadata.name or review.ctx.name or obj.metadata.generateName or ""
     return name

@@ -21,7 +21,6 @@ from kybern.api.custom import json_path, reading
 from kybern.apiserver.custom.columns import CustomColumns
 from kybern.apiserver.custom.scale import CustomScaleView
 from kybern.apiserver.custom.strategy import (
-    CustomScaleStrategy,
     CustomStatusStrategy,
     CustomStrategy,
 )
@@ -212,7 +211,7 @@ def _subresources(
         found["status"] = Subresource("status", strategy=CustomStatusStrategy(strategy))
     if below is not None and below.scale is not None:
         view = CustomScaleView(below.scale)
-        found["scale"] = Subresource("scale", strategy=CustomScaleStrategy(strategy), view=view)
+        found["scale"] = Subresource("scale", strategy=strategy, view=view)
     return found
 
 

@@ -13,8 +13,7 @@ from kybern.api import codec, errors, rules
 from kybern.api.custom import rules as rules_of
 from kybern.api.custom import values
 from kybern.api.field_path import invalid
-from kybern.apiserver.registry import deletion
-from kybern.apiserver.registry.rules import Rules
+from kybern.apiserver.registry.rules import Rules, default_of
 from kybern.apiserver.registry.strategy import Strategy
 
 if TYPE_CHECKING:
@@ -36,7 +35,8 @@ class CustomStrategy(Strategy):
         plain = rules.rules(namespaced=kind.namespaced, any_finalizer=True)
         self.kind = kind
         self.custom = kind
-        self.rules = Rules(_nothing, plain.create, plain.update, plain.status or plain.update)
+        status = plain.status or plain.update
+        self.rules = Rules(default_of(kind), plain.create, plain.update, status)
         self.create_on_update = False
         self.unconditional_update = False
         self.returns_deleted = False
@@ -91,10 +91,6 @@ class CustomStrategy(Strategy):
             return [*found, invalid(None, None, UNCHECKED)]
         return rules_of.check(structure, obj, old)
 
-    def finished(self, obj: Any, old: Any) -> bool:
-        """Say whether an update took away the last thing that kept a deleted object."""
-        return deletion.finished(obj.metadata, old.metadata)
-
 
 class CustomStatusStrategy(CustomStrategy):
     """The `status` of a custom kind: everything else stays as it is."""
@@ -116,20 +112,9 @@ class CustomStatusStrategy(CustomStrategy):
         obj.metadata.resourceVersion, obj.metadata.managedFields = version, managed
 
 
-class CustomScaleStrategy(CustomStrategy):
-    """The `scale` of a custom kind: the view has put the number where it belongs."""
-
-    def __init__(self, main: CustomStrategy) -> None:
-        super().__init__(main.custom)
-
-
 def _carry(obj: Any, old: Any, name: str) -> None:
     """Let a field be as it was."""
     if name in old.content:
         obj.content[name] = old.content[name]
     else:
         obj.content.pop(name, None)
-
-
-def _nothing(obj: Any) -> None:
-    """Defaults are filled in where the object is read."""

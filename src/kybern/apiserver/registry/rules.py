@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from kybern.api import defaults, names
 from kybern.api.rules import rules
+from kybern.api.scheme import Kind
 from kybern.api.validation import VALIDATORS, update_metadata
 from kybern.api.validation import rules_of as validation_of
 from kybern.api.warnings import WARNINGS
@@ -19,7 +20,6 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from kybern.api.field_path import Problem
-    from kybern.api.scheme import Kind
 
     Default = Callable[[Any], None]
     Check = Callable[[Any], list[Problem]]
@@ -66,6 +66,8 @@ def default_of(kind: Kind) -> Default:
     """Return what fills in the defaults of a kind, which need not be a stored one."""
     found = _DEFAULTS.get(kind)
     if found is None:
+        if type(kind) is not Kind:  # a user's: they come and go, and have theirs in the schema
+            return _no_default
         found = _DEFAULTS[kind] = defaults.DEFAULTERS.get((kind.group, kind.kind), _no_default)
     return found
 

@@ -18,10 +18,7 @@ if TYPE_CHECKING:
 
 def refusal(review: Review, text: str, error: type[errors.ApiError]) -> errors.ApiError:
     """Return an error that says so as upstream does: forbidden, with another reason."""
-    name = review.ctx.name
-    if review.obj is not None or review.old is not None:
-        name = named(review)
-    base = errors.Forbidden.of(review.resource.kind, name, text)
+    base = errors.Forbidden.of(review.resource.kind, named(review), text)
     details = {**(base.details or {}), "causes": [{"message": text}]}
     return error(base.message, details)
 

@@ -35,10 +35,8 @@ def is_asked(hook: Hook, subject: Subject) -> bool:
             if not conditions.applies(subject, None):
                 return False
         except Failed as error:
-            name = review.ctx.name
-            if review.obj is not None or review.old is not None:
-                name = named(review)
-            raise errors.Forbidden.of(review.resource.kind, name, str(error)) from None
+            kind = review.resource.kind
+            raise errors.Forbidden.of(kind, named(review), str(error)) from None
     if review.ctx.dry_run and hook.spec.sideEffects not in ("None", "NoneOnDryRun"):
         raise errors.BadRequest(f"admission webhook {hook.name} does not support dry run")
     return True

@@ -62,8 +62,8 @@ class Caller:
 
 def _review(subject: Subject, uid: str, version: str) -> Tree:
     asked = {"uid": uid, **subject["request"]}
-    for name, key in (("object", "object"), ("oldObject", "oldObject")):
-        if (shown := subject[key]) is not None:
+    for name in ("object", "oldObject"):
+        if (shown := subject[name]) is not None:
             asked[name] = shown
     return {
         "kind": "AdmissionReview", "apiVersion": f"admission.k8s.io/{version}", "request": asked,

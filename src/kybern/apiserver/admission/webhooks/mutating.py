@@ -30,8 +30,6 @@ if TYPE_CHECKING:
     from kybern.apiserver.registry.resource import Resource
     from kybern.apiserver.registry.review import Review
 
-OPERATIONS = frozenset(("CREATE", "UPDATE", "DELETE", "CONNECT"))
-
 
 class MutatingWebhooks:
     """Lets mutating webhooks change objects."""
@@ -44,8 +42,8 @@ class MutatingWebhooks:
 
     def handles(self, group: str, plural: str, subresource: str, operation: str) -> bool:
         """Want everything but what webhooks themselves are made of."""
-        del subresource
-        return operation in OPERATIONS and handled(group, plural)
+        del subresource, operation
+        return handled(group, plural)
 
     def mutate(self, review: Review) -> Awaitable[None] | None:
         """Change the object; None when no webhook is concerned."""
